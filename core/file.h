@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * file.h - what a raiiaf_file is, for the modules that work on one.
+ *
+ *   source -> header -> manifest text -> chunk records -> payload
+ *
+ * `text` is the whole manifest at any time; edits are splices in it, the records in its `chunks` array included.
+ * `chunks` holds what those records say, in the same order, and the payload of a chunk that isn't saved yet.
+ */
+#ifndef RAIIAF_FILE_H
+#define RAIIAF_FILE_H
+
+#include "base.h"
+#include "json.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define RF_CHUNK_HEADER 12
+#define RF_HEADER_MOST 33
+
+typedef struct rf_chunk {
+    raiiaf_chunk_info info; /* info.key points to `key` */
+    char *key;
+    bool compressed;
+    bool no_header;       /* second gen5 draft: the raw tensor alone */
+    uint64_t header_size; /* len_header and len_data of a zfp latent, else 0 */
+    uint64_t data_size;
+    /* A chunk that isn't in the source: its payload (decoded), to be encoded on saving. */
+    bool fresh;
+    raiiaf_buffer payload;
+} rf_chunk;
+
+struct raiiaf_file {
+    raiiaf_source source; /* read_at NULL: a new file */
+    char *name;
+    raiiaf_limits limits;
+    rf_budget *budget;
+    raiiaf_warning_callback warning;
+    void *warning_user;
+
+    raiiaf_layout layout;
+    uint8_t header[RF_HEADER_MOST];
+    size_t header_size;
+    uint64_t table_offset, table_size; /* the stored manifest, chunk header and compression included */
+
+    rf_bytes text;
+    rf_chunk *chunks;
+    size_t chunk_count;
+
+    bool edited;             /* saving has to write anew */
+    bool image_changed;      /* for the history */
+    bool description_changed;
+    bool settings_touched;   /* required settings are looked at again on saving */
+    char image_before[RF_SHA256_HEX]; /* of the image as opened or joined; "" if none */
+    char picture_before[RAIIAF_DIGEST_SIZE]; /* its digest, where known: from a capsule */
+    bool picture_changed;
+};
+
+/* ---- io.c ---- */
+raiiaf_status rf_source_read(const raiiaf_file *file, uint64_t offset, void *out, size_t size, const rf_where *where,
+                             raiiaf_error *error);
+/* A view where the source can give one, else a copy charged to the file's budget. */
+raiiaf_status rf_source_fetch(const raiiaf_file *file, uint64_t offset, size_t size, raiiaf_buffer *out,
+                              const rf_where *where, raiiaf_error *error);
+
+/* ---- file.c ---- */
+void rf_warn(const raiiaf_file *file, raiiaf_status status, const char *id, const rf_where *where, const char *format,
+             ...) RF_PRINTF(5, 6);
+const char *rf_metadata_key(raiiaf_layout layout);
+/* "LATN 3" into out; returns out. */
+const char *rf_chunk_name(const raiiaf_file *file, size_t i, char out[32]);
+/* The first bytes of chunk i's payload: as many as `capacity`, or all; for the image probe. */
+raiiaf_status rf_chunk_head(const raiiaf_file *file, size_t i, void *out, size_t capacity, size_t *got,
+                            raiiaf_error *error);
+/* Adds a chunk that isn't saved yet; takes over payload (also on failure).  extra is JSON text, "{...}". */
+raiiaf_status rf_chunk_add(raiiaf_file *file, const char type[5], raiiaf_buffer *payload, const char *extra,
+                           raiiaf_dtype dtype, unsigned rank, const uint32_t *shape, const char *key,
+                           raiiaf_error *error);
+/* Gives chunk i a new payload; its record keeps `extra` and whatever else it holds. */
+raiiaf_status rf_chunk_replace(raiiaf_file *file, size_t i, raiiaf_buffer *payload, raiiaf_error *error);
+raiiaf_status rf_latents_mark_stale(raiiaf_file *file, raiiaf_error *error);
+
+/* ---- manifest.c ---- */
+rf_span rf_metadata(const raiiaf_file *file); /* the object under the metadata key, in file->text */
+/* The value at a pointer from the metadata object. */
+bool rf_find(const raiiaf_file *file, const char *pointer, rf_span *value);
+/* Puts a JSON value at a pointer, creating objects on the way; no schema, no reserved places; marks nothing. */
+raiiaf_status rf_put(raiiaf_file *file, const char *pointer, const char *json, size_t size, raiiaf_error *error);
+raiiaf_status rf_drop(raiiaf_file *file, const char *pointer, raiiaf_error *error);
+/* Appends a JSON value to the array at a pointer, creating it if need be. */
+raiiaf_status rf_push(raiiaf_file *file, const char *pointer, const char *json, size_t size, raiiaf_error *error);
+
+/* ---- carriers.c ---- */
+/* Puts the former image's text into source.carriers, as far as `after` (may be NULL) doesn't carry it. */
+raiiaf_status rf_carriers_keep(raiiaf_file *file, const void *before, size_t before_size, const void *after,
+                               size_t after_size, raiiaf_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * json.h - the span scanner that keeps a manifest's spelling.
+ *
+ * json-c can't hand on what Python wrote (25-digit integers, -0, lone surrogates, duplicate keys; format.md, 3), so
+ * the text itself stays the truth: these functions check it once, find spans in it, and splice.  json-c interprets
+ * single values (strings) where a caller wants one decoded.
+ */
+#ifndef RAIIAF_JSON_H
+#define RAIIAF_JSON_H
+
+#include "base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A run of the text, [start, end). */
+typedef struct rf_span {
+    size_t start, end;
+} rf_span;
+
+/* Exactly one RFC 8259 value plus NaN, Infinity and -Infinity, valid UTF-8, no BOM, nesting of at most
+   RAIIAF_MAX_DEPTH.  On failure *position is where. Everything below takes text that has passed. */
+bool rf_json_check(const char *text, size_t size, size_t *position);
+
+/* The span of the outermost value, white space around it left off. */
+rf_span rf_json_root(const char *text, size_t size);
+raiiaf_json rf_json_type(const char *text, rf_span value);
+
+/* A walk over the members of an object or the elements of an array, in order, duplicates included:
+     rf_json_walk walk = rf_json_begin(text, span);
+     while (rf_json_next(&walk)) ... walk.name (quotes included; empty in arrays), walk.value ... */
+typedef struct rf_json_walk {
+    const char *text;
+    size_t position, end;
+    size_t index; /* of the current element */
+    bool object;
+    rf_span name, value;
+} rf_json_walk;
+
+rf_json_walk rf_json_begin(const char *text, rf_span container); /* a scalar has no members */
+bool rf_json_next(rf_json_walk *walk);
+
+/* The last member of that name; names compare decoded. */
+bool rf_json_member(const char *text, rf_span object, const char *name, rf_span *value);
+bool rf_json_element(const char *text, rf_span array, size_t index, rf_span *value);
+bool rf_json_string_equals(const char *text, rf_span string, const char *expected);
+
+/* The decoded form of a string, appended; lone surrogates become U+FFFD. */
+void rf_json_decode(const char *text, rf_span string, rf_bytes *out);
+/* An integer token (no fraction, no exponent, "-0" is 0) that fits. */
+bool rf_json_uint64(const char *text, rf_span value, uint64_t *number);
+
+/* Edits of a text, each one splice; style (indentation or none) follows the neighbours.
+   name is decoded; value is JSON text. */
+void rf_json_put(rf_bytes *text, rf_span object, const char *name, const char *value, size_t size);
+/* Appends an element to an array. */
+void rf_json_push(rf_bytes *text, rf_span array, const char *value, size_t size);
+/* Takes out every member of that name, or the element, with the comma that goes. */
+void rf_json_drop_member(rf_bytes *text, rf_span object, const char *name);
+void rf_json_drop_element(rf_bytes *text, rf_span array, size_t index);
+
+/* ---- what the schema says (schema.c; format.md, 3) ---- */
+
+/* Checks `value` for the place `pointer` ("/model_info/generation_settings/seed", from the metadata object),
+   and what lies below it; `complete` also wants required members to be there.  On refusal *path (static or in `scratch`)
+   and *rule (translated, "an integer, at least 1") say which. */
+bool rf_schema_check(const char *pointer, const char *text, rf_span value, bool complete, char path[256],
+                     const char **rule);
+/* What a text that a person typed should become at `pointer`: RAIIAF_JSON_NULL where the schema says nothing. */
+raiiaf_json rf_schema_type(const char *pointer, bool *integer);
+/* Whether the member may not be taken out. */
+bool rf_schema_required(const char *pointer);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

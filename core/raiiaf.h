@@ -1,0 +1,545 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * raiiaf.h - the public interface of libraiiaf, and the only header that a program needs.
+ *
+ * A .raiiaf file holds an image, the latent tensors that it grew from, the settings that made it and the
+ * software that it was made on, each with its SHA-256.  doc/format.md tells the bytes; this page tells what
+ * the library promises about them.
+ *
+ * One object stands for all of it.  A raiiaf_file is where bytes come from, the manifest (text as stored, plus
+ * edits) and its chunks; opening makes one, a capsule is one, saving one without edits copies it.
+ *
+ * Conventions
+ *   - Functions that can fail return a raiiaf_status and take a raiiaf_error as their last argument, which may
+ *     be NULL.  On failure nothing that they were given has changed, and outputs are empty.
+ *   - Text is UTF-8.  Numbers are read and written independent of the locale.
+ *   - Tensors and files are little-endian; 16-bit pixel samples handed across this interface are native.
+ *   - Functions that only read (const raiiaf_file *) may run at the same time on one file from several
+ *     threads, if its source's read_at may; everything else wants one thread at a time.
+ *   - The library prints nothing, keeps no global state but its message catalogue, and never ends the process.
+ */
+#ifndef RAIIAF_H
+#define RAIIAF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define RAIIAF_API __attribute__((visibility("default")))
+#else
+#define RAIIAF_API
+#endif
+
+/* The version of the library in use, "1.0.0"; the string is static. */
+RAIIAF_API const char *raiiaf_version(void);
+
+/* ------------------------------------------------------------------------------------------- errors ---- */
+
+typedef enum raiiaf_status {
+    RAIIAF_OK = 0,
+    RAIIAF_ERROR_ARGUMENT,    /* the caller asked for something that has no meaning */
+    RAIIAF_ERROR_MEMORY,      /* the system gave no memory */
+    RAIIAF_ERROR_IO,          /* reading or writing failed */
+    RAIIAF_ERROR_FORMAT,      /* not a .raiiaf file at all */
+    RAIIAF_ERROR_VERSION,     /* a .raiiaf file of a major version that this library doesn't read */
+    RAIIAF_ERROR_DAMAGED,     /* a .raiiaf file that breaks the format's rules, truncation included */
+    RAIIAF_ERROR_HASH,        /* a payload whose SHA-256 is not the recorded one */
+    RAIIAF_ERROR_LOSSY,       /* as HASH, but the latent was stored lossily: see RAIIAF_READ_LOSSY */
+    RAIIAF_ERROR_LIMIT,       /* larger than raiiaf_limits allow */
+    RAIIAF_ERROR_MISSING,     /* the file holds no such chunk, member or image */
+    RAIIAF_ERROR_SCHEMA,      /* a value that the schema refuses */
+    RAIIAF_ERROR_UNSUPPORTED, /* a valid thing that this build can't handle, e.g. zfp missing at run time */
+    RAIIAF_ERROR_CANCELLED    /* the progress callback asked to stop */
+} raiiaf_status;
+
+/* `offset` of an error that no byte of the file can be blamed for. */
+#define RAIIAF_NO_OFFSET UINT64_MAX
+
+typedef struct raiiaf_error {
+    raiiaf_status status;
+    const char *id;   /* stable name of the very error, e.g. "chunk-overlap"; static, never translated */
+    char chunk[32];   /* where: "LATN 3" (the third record is 2), "manifest", "header", or "" */
+    uint64_t offset;  /* where, in bytes from the start of the file, or RAIIAF_NO_OFFSET */
+    char text[1024];  /* one translated sentence with the file's name, what is wrong, where, and the way out */
+} raiiaf_error;
+
+/* Something that the format tolerates but a user should hear of (a contradiction between a record and a chunk
+   header, an unknown environment version...).  `status` says what it would have been as an error.  Called from
+   the thread that found it. */
+typedef void (*raiiaf_warning_callback)(void *user, const raiiaf_error *warning);
+
+/* ------------------------------------------------------------------------------------------- limits ---- */
+
+/* Defaults.  Those marked (F) are the Python reference's own.  In raiiaf_limits 0 means unlimited. */
+#define RAIIAF_LIMIT_FILE_SIZE (UINT64_C(10) << 30)    /* (F) */
+#define RAIIAF_LIMIT_CHUNK_SIZE (UINT64_C(2) << 30)    /* (F) decoded payload */
+#define RAIIAF_LIMIT_LATENT_ELEMENTS 100000000u        /* (F) */
+#define RAIIAF_LIMIT_DIMENSION 8192u                   /* (F) each axis of a latent */
+#define RAIIAF_LIMIT_CHUNKS 65536u                     /* (F) names 1000 but never enforces it; golden files pass it */
+#define RAIIAF_LIMIT_MANIFEST_SIZE (UINT64_C(64) << 20) /* inflated; prompts of megabytes fit, a bomb doesn't */
+#define RAIIAF_LIMIT_STREAM_SIZE (UINT64_C(2) << 30)   /* what a source without seeking may hold in memory */
+#define RAIIAF_LIMIT_MEMORY (UINT64_C(6) << 30)        /* all that is held for one file at one time: a largest
+                                                          chunk stored and decoded, and as much again to work */
+#define RAIIAF_MAX_RANK 8                              /* axes of a latent; fixed, as raiiaf_chunk_info shows them */
+#define RAIIAF_MAX_DEPTH 256                           /* nesting of the manifest; fixed: it bounds the stack */
+
+typedef struct raiiaf_limits {
+    uint64_t file_size;
+    uint64_t chunk_size;
+    uint64_t latent_elements;
+    uint64_t dimension;
+    uint64_t chunks;
+    uint64_t manifest_size;
+    uint64_t stream_size;
+    uint64_t memory;
+} raiiaf_limits;
+
+RAIIAF_API void raiiaf_limits_default(raiiaf_limits *limits);
+
+/* ------------------------------------------------------------------------------------------ buffers ---- */
+
+/* Bytes handed to the caller: a copy, or a view into the source where that can give one.  data[size] is 0 for
+   text (manifest, parameters, environment, decoded strings) and unspecified otherwise.  Free every buffer with
+   raiiaf_buffer_free, before closing the file it came from; freeing an empty one ({0}) does nothing. */
+typedef struct raiiaf_buffer {
+    const uint8_t *data;
+    size_t size;
+    void *hold; /* the library's */
+} raiiaf_buffer;
+
+RAIIAF_API void raiiaf_buffer_free(raiiaf_buffer *buffer);
+
+/* ---------------------------------------------------------------------------------- where bytes come from */
+
+/* A random-access source of `size` bytes.
+   read_at fills `buffer` with the `length` bytes at `offset`.  The library never asks beyond `size`.  It returns
+   the number of bytes read; fewer than asked means that the file ended early, and -1 an error (errno tells, if
+   it isn't 0).  view (may be NULL) returns a pointer to those bytes, valid until close, or NULL.
+   close (may be NULL) is called once, also when opening fails.  `name` is for messages and is copied. */
+typedef struct raiiaf_source {
+    void *user;
+    const char *name;
+    uint64_t size;
+    int64_t (*read_at)(void *user, uint64_t offset, void *buffer, size_t length);
+    const uint8_t *(*view)(void *user, uint64_t offset, size_t length);
+    void (*close)(void *user);
+} raiiaf_source;
+
+/* A file of this system.  A pipe or another file that can't seek is read to its end into memory. */
+RAIIAF_API raiiaf_status raiiaf_source_path(raiiaf_source *source, const char *path, const raiiaf_limits *limits,
+                                            raiiaf_error *error);
+/* `size` bytes that the caller keeps unchanged until the file is closed; `release` (may be NULL) is called then. */
+RAIIAF_API void raiiaf_source_memory(raiiaf_source *source, const void *data, size_t size, const char *name,
+                                     void (*release)(void *user), void *user);
+/* Reads a stream once, to its end, into memory of at most limits->stream_size.  read returns the number of bytes
+   read, 0 at the end, -1 for an error. */
+RAIIAF_API raiiaf_status raiiaf_source_stream(raiiaf_source *source,
+                                              int64_t (*read)(void *user, void *buffer, size_t length), void *user,
+                                              const char *name, const raiiaf_limits *limits, raiiaf_error *error);
+/* Closes a source that was not handed to raiiaf_open. */
+RAIIAF_API void raiiaf_source_close(raiiaf_source *source);
+
+/* -------------------------------------------------------------------------------------- where bytes go ---- */
+
+/* write takes all `length` bytes, in file order, or returns false (errno tells, if it isn't 0).  Exactly one of
+   commit and abort ends a sink; commit returns false when the data may not have reached its place.  The library
+   has everything encoded before the first write. */
+typedef struct raiiaf_sink {
+    void *user;
+    const char *name;
+    bool (*write)(void *user, const void *data, size_t length);
+    bool (*commit)(void *user);
+    void (*abort)(void *user);
+} raiiaf_sink;
+
+/* A file of this system, replaced whole or not at all: temporary file beside it, fsync, rename.  A symbolic link
+   is followed, permissions of a file that is replaced are kept.  A target that isn't a regular file (a pipe,
+   /dev/stdout) is written to as it is. */
+RAIIAF_API raiiaf_status raiiaf_sink_path(raiiaf_sink *sink, const char *path, raiiaf_error *error);
+/* Memory: after commit `out` holds what was written. */
+RAIIAF_API raiiaf_status raiiaf_sink_memory(raiiaf_sink *sink, raiiaf_buffer *out, raiiaf_error *error);
+
+/* done and total count payload bytes; total is 0 while it isn't known.  Returning false asks to stop, with
+   RAIIAF_ERROR_CANCELLED and no file written.  Called from one thread at a time. */
+typedef bool (*raiiaf_progress_callback)(void *user, uint64_t done, uint64_t total);
+
+/* ---------------------------------------------------------------------------------------------- files ---- */
+
+typedef struct raiiaf_file raiiaf_file;
+
+/* doc/format.md, 1.  The drafts of gen5 count as gen5. */
+typedef enum raiiaf_layout {
+    RAIIAF_LAYOUT_33 = 0,   /* "raiiaf-33": today's, and the one that is written */
+    RAIIAF_LAYOUT_29,       /* "raiiaf-29" */
+    RAIIAF_LAYOUT_GEN5_ZFP, /* "gen5-zfp" */
+    RAIIAF_LAYOUT_GEN5      /* "gen5" */
+} raiiaf_layout;
+
+typedef struct raiiaf_open_options {
+    const raiiaf_limits *limits;     /* NULL: the defaults */
+    raiiaf_warning_callback warning; /* NULL: warnings are dropped */
+    void *warning_user;
+} raiiaf_open_options;
+
+/* Opens a file from `source`, which the file then owns; it is closed also when opening fails.  Costs two reads,
+   header and manifest; checks the header, the whole manifest and every record (ranges, sizes, overlaps, hash
+   form), and decodes no payload.  options may be NULL. */
+RAIIAF_API raiiaf_status raiiaf_open(raiiaf_file **file, const raiiaf_source *source,
+                                     const raiiaf_open_options *options, raiiaf_error *error);
+RAIIAF_API raiiaf_status raiiaf_open_path(raiiaf_file **file, const char *path, const raiiaf_open_options *options,
+                                          raiiaf_error *error);
+/* A new file with nothing in it: required strings "", tags [], date from SOURCE_DATE_EPOCH, else now. */
+RAIIAF_API raiiaf_status raiiaf_new(raiiaf_file **file, const raiiaf_open_options *options, raiiaf_error *error);
+RAIIAF_API void raiiaf_close(raiiaf_file *file); /* NULL is fine */
+
+/* Whether the first bytes of something are those of a .raiiaf or .gen5 file. */
+#define RAIIAF_MAGIC_SIZE 6
+RAIIAF_API bool raiiaf_is_magic(const void *head, size_t size);
+
+RAIIAF_API const char *raiiaf_name(const raiiaf_file *file); /* its source's name; lives as long as the file */
+RAIIAF_API raiiaf_layout raiiaf_layout_of(const raiiaf_file *file);
+RAIIAF_API const char *raiiaf_layout_name(raiiaf_layout layout);
+RAIIAF_API uint64_t raiiaf_file_size(const raiiaf_file *file); /* of the source; 0 for a new file */
+/* Whether saving would write anything else than the bytes it was opened from. */
+RAIIAF_API bool raiiaf_edited(const raiiaf_file *file);
+
+/* --------------------------------------------------------------------------------------------- chunks ---- */
+
+typedef enum raiiaf_dtype { RAIIAF_DTYPE_NONE = 0, RAIIAF_FLOAT32, RAIIAF_FLOAT16 } raiiaf_dtype;
+
+typedef enum raiiaf_encoding {
+    RAIIAF_ENCODING_RAW = 0, /* as it is */
+    RAIIAF_ENCODING_ZSTD,    /* one zstd frame */
+    RAIIAF_ENCODING_ZFP      /* a zfp stream: latents only */
+} raiiaf_encoding;
+
+/* What the record says of a chunk; nothing has been decoded for it.  Pointers live until the file changes. */
+typedef struct raiiaf_chunk_info {
+    char type[5];                    /* "LATN", "DATA", "ENVC" or another, unknown one */
+    uint64_t offset;                 /* from the start of the file; 0 for a chunk that isn't saved yet */
+    uint64_t stored_size;            /* bytes in the file, chunk header included; 0 likewise */
+    uint64_t size;                   /* bytes of the payload */
+    char sha256[65];                 /* of the payload, lower-case hexadecimal; recorded, not verified */
+    raiiaf_encoding encoding;
+    const char *key;                 /* latents: their key as text (7 as "7", null as "null"), NUL-terminated */
+    raiiaf_dtype dtype;              /* latents */
+    unsigned rank;                   /* latents: number of axes */
+    uint32_t shape[RAIIAF_MAX_RANK]; /* latents: slowest axis first, as the tensor was given (NCHW or not) */
+    bool stale;                      /* latents: the picture was edited since */
+} raiiaf_chunk_info;
+
+#define RAIIAF_NONE SIZE_MAX /* no such chunk */
+
+RAIIAF_API size_t raiiaf_chunk_count(const raiiaf_file *file);
+/* i < raiiaf_chunk_count, in the order of the manifest's array. */
+RAIIAF_API void raiiaf_chunk_get(const raiiaf_file *file, size_t i, raiiaf_chunk_info *info);
+/* The chunk that is the image (the last DATA), the environment (the last ENVC), or RAIIAF_NONE. */
+RAIIAF_API size_t raiiaf_image_chunk(const raiiaf_file *file);
+RAIIAF_API size_t raiiaf_environment_chunk(const raiiaf_file *file);
+/* Latents are counted in the order of the array, from 0. */
+RAIIAF_API size_t raiiaf_latent_count(const raiiaf_file *file);
+RAIIAF_API size_t raiiaf_latent_chunk(const raiiaf_file *file, size_t n);
+/* By key, else, if that is a decimal number, by count.  RAIIAF_NONE if neither fits. */
+RAIIAF_API size_t raiiaf_latent_find(const raiiaf_file *file, const char *key_or_number);
+
+/* Flags of raiiaf_chunk_read. */
+#define RAIIAF_READ_LOSSY 1u /* hand out a lossily stored latent although its hash can't match */
+
+/* The payload, decoded and verified: raw tensor (C order, little-endian), image bytes, environment JSON. */
+RAIIAF_API raiiaf_status raiiaf_chunk_read(const raiiaf_file *file, size_t i, unsigned flags, raiiaf_buffer *payload,
+                                           raiiaf_error *error);
+/* The chunk's bytes as the file has them, unverified: what raiiaf_capsule_join takes. */
+RAIIAF_API raiiaf_status raiiaf_chunk_read_stored(const raiiaf_file *file, size_t i, raiiaf_buffer *stored,
+                                                  raiiaf_error *error);
+/* Decodes and verifies every known chunk and checks the environment's form; the first failure is the error.
+   threads 0: one for each processor. */
+RAIIAF_API raiiaf_status raiiaf_verify(const raiiaf_file *file, unsigned threads, raiiaf_progress_callback progress,
+                                       void *user, raiiaf_error *error);
+
+/* ---------------------------------------------------------------------------------------------- image ---- */
+
+typedef enum raiiaf_image_format {
+    RAIIAF_IMAGE_UNKNOWN = 0, /* verbatim bytes of some other kind */
+    RAIIAF_IMAGE_PNG,
+    RAIIAF_IMAGE_JPEG,
+    RAIIAF_IMAGE_WEBP,
+    RAIIAF_IMAGE_BMP
+} raiiaf_image_format;
+
+typedef struct raiiaf_image_info {
+    raiiaf_image_format format;
+    uint32_t width, height; /* pixels; 0 where they can't be told */
+    unsigned depth;         /* bits per sample as the file has them: 1, 2, 4, 8, 16; of a palette, of its entries (8) */
+    unsigned channels;      /* 1 gray, 2 gray alpha, 3 RGB, 4 RGBA (or CMYK JPEG); a palette counts as its colours,
+                               transparency in tRNS as alpha */
+    bool palette;
+    bool alpha;
+    bool cmyk;
+    bool interlaced;
+} raiiaf_image_info;
+
+RAIIAF_API const char *raiiaf_image_format_name(raiiaf_image_format format); /* "PNG"; "unknown" */
+
+/* Of the file's image, from the first bytes of its chunk: decodes no pixel and verifies nothing.
+   RAIIAF_ERROR_MISSING if the file holds none. */
+RAIIAF_API raiiaf_status raiiaf_image_probe(const raiiaf_file *file, raiiaf_image_info *info, raiiaf_error *error);
+/* Of the beginning of an image file; false if more bytes are needed than `size`.  Never fails on other bytes:
+   what it doesn't know has format RAIIAF_IMAGE_UNKNOWN. */
+RAIIAF_API bool raiiaf_image_probe_memory(const void *head, size_t size, raiiaf_image_info *info);
+
+/* Makes `data` (copied) the image, verbatim, in place of any former one.
+   pixel_digest is the new picture's (see raiiaf_pixels_begin), or NULL: then the core decodes both if it can
+   (PNG).  Where the picture isn't provably the former one, every latent is marked stale.  Text that the former
+   image carried and the new one doesn't goes into the manifest (source.carriers), so that it isn't lost. */
+RAIIAF_API raiiaf_status raiiaf_image_set(raiiaf_file *file, const void *data, size_t size, const char *pixel_digest,
+                                          raiiaf_error *error);
+/* Takes the image out; its text goes into the manifest likewise. */
+RAIIAF_API raiiaf_status raiiaf_image_remove(raiiaf_file *file, raiiaf_error *error);
+
+/* A text that an image file carries beside its pixels. */
+typedef struct raiiaf_carrier {
+    const char *kind;    /* "png:tEXt", "png:zTXt", "png:iTXt", "png:eXIf", "png:caBX", "jpeg:exif", "jpeg:xmp",
+                            "jpeg:iptc", "jpeg:com", "webp:exif", "webp:xmp"; static */
+    const char *keyword; /* PNG keyword as UTF-8, else "" */
+    const uint8_t *data; /* the text or block itself, decompressed, in `encoding`; not NUL-terminated */
+    size_t size;
+    const char *encoding; /* "utf-8", "latin-1", or "base64" for bytes that are no text (data holds the bytes) */
+} raiiaf_carrier;
+
+/* Calls back for each carrier of an image file, in file order, until `callback` returns false.  Damaged parts end
+   the walk silently: what came before them still counts.  No pixel is decoded.  limits may be NULL. */
+RAIIAF_API raiiaf_status raiiaf_carrier_each(const void *image, size_t size, const raiiaf_limits *limits,
+                                             bool (*callback)(void *user, const raiiaf_carrier *carrier), void *user,
+                                             raiiaf_error *error);
+
+/* -------------------------------------------------------------------------------------- picture digest ---- */
+
+/* The digest of a decoded picture: the same whichever host decoded it, and the same after any detour that kept the
+   pixels.  It is no proof against forgery (XXH3-128); it only tells whether latents still belong to the picture.
+   Form: "xxh3-128:WIDTHxHEIGHTxCHANNELSxDEPTH:32 hexadecimal digits"; channels and depth are the embedded image's
+   (depth 8 also for 1, 2 and 4). */
+#define RAIIAF_DIGEST_SIZE 96 /* of a buffer that takes any digest, NUL included */
+
+typedef struct raiiaf_pixels raiiaf_pixels;
+
+/* Begins a digest of a picture with these dimensions; channels 1 to 4, depth 8 or 16. */
+RAIIAF_API raiiaf_status raiiaf_pixels_begin(raiiaf_pixels **pixels, uint32_t width, uint32_t height,
+                                             unsigned channels, unsigned depth, raiiaf_error *error);
+/* Begins one in the form of an earlier digest, to compare with it. */
+RAIIAF_API raiiaf_status raiiaf_pixels_begin_like(raiiaf_pixels **pixels, const char *digest, raiiaf_error *error);
+/* `count` pixels, top to bottom, left to right, each four native 16-bit samples R, G, B, A (gray in all three of
+   R, G, B; alpha 65535 where there is none; C, M, Y, K for CMYK; an 8-bit sample v as v * 257).  A picture that
+   the form can't express (alpha, colour or depth that it lacks) simply gives another digest. */
+RAIIAF_API void raiiaf_pixels_update(raiiaf_pixels *pixels, const uint16_t *rgba, size_t count);
+/* Ends it: writes the digest and frees `pixels`.  With fewer or more pixels than announced, or with digest NULL,
+   nothing is written and false returned. */
+RAIIAF_API bool raiiaf_pixels_end(raiiaf_pixels *pixels, char digest[RAIIAF_DIGEST_SIZE]);
+/* Of an image file that the core can decode by itself (PNG, by libpng). */
+RAIIAF_API raiiaf_status raiiaf_pixels_of_image(const void *image, size_t size, const raiiaf_limits *limits,
+                                                char digest[RAIIAF_DIGEST_SIZE], raiiaf_error *error);
+
+/* -------------------------------------------------------------------------------------------- latents ---- */
+
+/* Adds a tensor: 4 axes of 1 to 8192, float32 or float16, no NaN or infinity (the reference's rules), data in C
+   order, little-endian, copied.  RAIIAF_ERROR_SCHEMA says which rule was broken. */
+RAIIAF_API raiiaf_status raiiaf_latent_add(raiiaf_file *file, const char *key, const uint32_t *shape, unsigned rank,
+                                           raiiaf_dtype dtype, const void *data, size_t size, raiiaf_error *error);
+/* Removes chunk i, of whatever type. */
+RAIIAF_API raiiaf_status raiiaf_chunk_remove(raiiaf_file *file, size_t i, raiiaf_error *error);
+
+typedef struct raiiaf_statistics {
+    double minimum, maximum, mean, deviation; /* of the finite elements (population deviation); 0 if there are none */
+    uint64_t elements, nans, infinities;
+} raiiaf_statistics;
+
+/* Of a decoded tensor (raiiaf_chunk_read). */
+RAIIAF_API raiiaf_status raiiaf_latent_statistics(const void *data, size_t size, raiiaf_dtype dtype,
+                                                  raiiaf_statistics *statistics, raiiaf_error *error);
+
+/* Eight-bit RGB, rows from top to bottom without padding: width * height * 3 bytes. */
+typedef struct raiiaf_picture {
+    uint32_t width, height;
+    raiiaf_buffer rgb;
+} raiiaf_picture;
+
+/* A picture of a tensor for people to look at: the last two axes are the raster; with exactly four channels the
+   usual linear approximation of Stable Diffusion's decoder, else channels side by side in a grid, gray, stretched
+   from the 1st to the 99th percentile.  Only the first item of a batch is shown. */
+RAIIAF_API raiiaf_status raiiaf_latent_preview(const raiiaf_chunk_info *info, const void *data, size_t size,
+                                               raiiaf_picture *picture, raiiaf_error *error);
+/* The same picture as a PNG file. */
+RAIIAF_API raiiaf_status raiiaf_picture_png(const raiiaf_picture *picture, raiiaf_buffer *png, raiiaf_error *error);
+RAIIAF_API void raiiaf_picture_free(raiiaf_picture *picture);
+
+/* NumPy's .npy files.  Reads versions 1.0 to 3.0, little- and big-endian f4 and f2 and f8 (narrowed only when
+   exact, else refused), C and Fortran order; `tensor` is C order, little-endian, a view where nothing had to be
+   moved: keep `npy` while it lives.  f8 counts as float32 once read. */
+RAIIAF_API raiiaf_status raiiaf_npy_read(const void *npy, size_t size, const char *name, raiiaf_dtype *dtype,
+                                         unsigned *rank, uint32_t shape[RAIIAF_MAX_RANK], raiiaf_buffer *tensor,
+                                         raiiaf_error *error);
+/* The header that makes a tensor's bytes an .npy file (version 1.0): write it, then the tensor. */
+RAIIAF_API raiiaf_status raiiaf_npy_header(raiiaf_dtype dtype, unsigned rank, const uint32_t *shape,
+                                           raiiaf_buffer *header, raiiaf_error *error);
+
+/* ------------------------------------------------------------------------------------------- manifest ---- */
+
+/* A place in the manifest is a path:
+     "/model_info/prompt"    a JSON pointer (RFC 6901) from the metadata object, whichever key that has in this
+                             layout; "/raiiaf_metadata/model_info/prompt" is the same place
+     "seed"                  a setting by its canonical name, wherever it lives: see raiiaf_setting */
+
+typedef enum raiiaf_json {
+    RAIIAF_JSON_NULL,
+    RAIIAF_JSON_BOOLEAN,
+    RAIIAF_JSON_NUMBER, /* NaN, Infinity and -Infinity included */
+    RAIIAF_JSON_STRING,
+    RAIIAF_JSON_ARRAY,
+    RAIIAF_JSON_OBJECT
+} raiiaf_json;
+
+/* A value as spelt in the manifest: a view, not NUL-terminated, until the file changes. */
+typedef struct raiiaf_value {
+    raiiaf_json type;
+    const char *text;
+    size_t size;
+} raiiaf_value;
+
+/* The manifest as it stands now: the stored text, to the byte, plus edits. A view until the file changes. */
+RAIIAF_API void raiiaf_manifest_text(const raiiaf_file *file, const char **text, size_t *size);
+
+/* false if there is no such place. */
+RAIIAF_API bool raiiaf_get(const raiiaf_file *file, const char *path, raiiaf_value *value);
+/* Calls back for each member (its name decoded) or element (its number) of the object or array at `pointer`,
+   until `callback` returns false.  Of duplicate names the last alone.  false if there is no such place. */
+RAIIAF_API bool raiiaf_each(const raiiaf_file *file, const char *pointer,
+                            bool (*callback)(void *user, const char *name, const raiiaf_value *value), void *user);
+
+/* A value for reading: strings decoded (lone surrogates become U+FFFD, U+0000 stays: size counts), all else as
+   spelt. */
+RAIIAF_API raiiaf_status raiiaf_value_text(const raiiaf_value *value, raiiaf_buffer *text, raiiaf_error *error);
+/* false unless the value is an integer token that fits exactly. */
+RAIIAF_API bool raiiaf_value_uint64(const raiiaf_value *value, uint64_t *number);
+/* false unless the value is a number. */
+RAIIAF_API bool raiiaf_value_double(const raiiaf_value *value, double *number);
+
+/* Puts a JSON value at `path`, creating objects on the way; the rest of the manifest keeps its spelling.
+   RAIIAF_ERROR_SCHEMA names JSON path and rule where the format's schema refuses the value, or where the library
+   itself keeps the place (file_info, chunks, history, capsule). */
+RAIIAF_API raiiaf_status raiiaf_set(raiiaf_file *file, const char *path, const char *json, size_t size,
+                                    raiiaf_error *error);
+/* The same from a text that a person typed: taken as the type that the schema wants at that place; where it says
+   nothing, as the type of the present value, else a JSON value if it reads as one, else a string. */
+RAIIAF_API raiiaf_status raiiaf_set_text(raiiaf_file *file, const char *path, const char *text, raiiaf_error *error);
+/* Takes a member or element out; RAIIAF_ERROR_MISSING if it isn't there, RAIIAF_ERROR_SCHEMA if it is required. */
+RAIIAF_API raiiaf_status raiiaf_unset(raiiaf_file *file, const char *path, raiiaf_error *error);
+/* Takes over all members of a caller's metadata (a JSON object in the form of a manifest, with or without the
+   outer key), except those that the library keeps. */
+RAIIAF_API raiiaf_status raiiaf_merge(raiiaf_file *file, const char *json, size_t size, raiiaf_error *error);
+
+/* One setting by its canonical name (prompt, negative_prompt, seed, steps, sampler, scheduler, cfg_scale,
+   guidance, eta, model_name, model_hash, width, height, date...), wherever it lives: model_info, then
+   generation_settings, then source.settings, then hardware_info. */
+RAIIAF_API bool raiiaf_setting(const raiiaf_file *file, const char *name, raiiaf_value *value);
+/* Every scalar of those four, by canonical name; deeper ones as "gpu.0.name".  A name that occurs twice comes
+   once, as raiiaf_setting finds it. */
+RAIIAF_API void raiiaf_setting_each(const raiiaf_file *file,
+                                    bool (*callback)(void *user, const char *name, const raiiaf_value *value),
+                                    void *user);
+
+/* The settings in the widely read "parameters" form: prompt, "Negative prompt: ...", "Steps: 20, Sampler: ...".
+   RAIIAF_ERROR_MISSING if the file says nothing that could go there. */
+RAIIAF_API raiiaf_status raiiaf_parameters(const raiiaf_file *file, raiiaf_buffer *text, raiiaf_error *error);
+
+/* ---------------------------------------------------------------------------------------- environment ---- */
+
+/* The environment chunk's JSON for the system that the program runs on, in the reference's canonical strings: os
+   from uname; python, numpy, torch and its CUDA from the metadata of the active virtualenv ($VIRTUAL_ENV), conda
+   environment ($CONDA_PREFIX) or system Python, without running it; GPUs from libnvidia-ml, loaded at run time
+   ($RAIIAF_NVML names another library). What isn't installed is left out, as the reference does. */
+RAIIAF_API raiiaf_status raiiaf_environment_capture(raiiaf_buffer *json, raiiaf_error *error);
+/* Makes this JSON (as captured, checked for form) the file's environment; NULL takes it out. */
+RAIIAF_API raiiaf_status raiiaf_environment_set(raiiaf_file *file, const char *json, size_t size,
+                                                raiiaf_error *error);
+
+typedef struct raiiaf_component {
+    const char *id;        /* "torch" */
+    const char *canonical; /* "name=torch;version=2.3.1;cuda=12.1" */
+    const char *sha256;    /* as recorded */
+} raiiaf_component;
+
+/* Calls back for each component of an environment's JSON; RAIIAF_ERROR_DAMAGED where its form is broken. */
+RAIIAF_API raiiaf_status raiiaf_environment_each(const char *json, size_t size,
+                                                 bool (*callback)(void *user, const raiiaf_component *component),
+                                                 void *user, raiiaf_error *error);
+/* How `now` differs from `then` (two environments' JSON), in the reference's words, one difference a call (the first
+   kind has three lines); none, no call. */
+RAIIAF_API raiiaf_status raiiaf_environment_drift(const char *then, size_t then_size, const char *now,
+                                                  size_t now_size,
+                                                  bool (*callback)(void *user, const char *component_id,
+                                                                   const char *text),
+                                                  void *user, raiiaf_error *error);
+
+/* -------------------------------------------------------------------------------------------- capsule ---- */
+
+/* The capsule is what travels beside the pixels through a host: a valid file of the same layout without its image
+   chunk, and with what is needed to put the very file together again.  Opened with raiiaf_open it is a file like
+   any other. */
+
+#define RAIIAF_CAPSULE_NO_LATENTS 1u  /* leave them out: smaller, and final */
+#define RAIIAF_CAPSULE_NO_CHUNKS 2u   /* manifest alone */
+
+/* `pixel_digest` of the decoded image; NULL: the core computes it where it can. */
+RAIIAF_API raiiaf_status raiiaf_capsule_make(const raiiaf_file *file, const char *pixel_digest, unsigned flags,
+                                             raiiaf_buffer *capsule, raiiaf_error *error);
+RAIIAF_API bool raiiaf_is_capsule(const raiiaf_file *file);
+/* The digest of the picture that the capsule was made beside, or NULL; lives until the file changes. */
+RAIIAF_API const char *raiiaf_capsule_digest(const raiiaf_file *file);
+/* SHA-256 of the image bytes that it was made beside, or NULL. */
+RAIIAF_API const char *raiiaf_capsule_image_sha256(const raiiaf_file *file);
+
+/* Turns an opened capsule into the file that it came from.  With `stored`, the image chunk as
+   raiiaf_chunk_read_stored gave it (kept unchanged by the caller until the file is closed), the result is, to the
+   byte, the file that the capsule was made of, for as long as nothing is edited.  With stored NULL the image is
+   missing, and raiiaf_image_set gives it a new one: digest, history and latents then refer to the former picture.
+   RAIIAF_ERROR_HASH if `stored` isn't the chunk that the capsule was made beside. */
+RAIIAF_API raiiaf_status raiiaf_capsule_join(raiiaf_file *capsule, const void *stored, size_t size,
+                                             raiiaf_error *error);
+
+/* ----------------------------------------------------------------------------------------------- save ---- */
+
+typedef struct raiiaf_save_options {
+    const char *tool;     /* for the history: "ImageMagick 7.1.1-43"; NULL: no entry */
+    const char *date;     /* for the history, ISO 8601; NULL: SOURCE_DATE_EPOCH, else now */
+    bool float16;         /* narrow added and kept float32 latents to float16: lossy, and said so */
+    bool drop_latents;
+    bool repack;          /* try every encoding that the reference reads for every payload, and keep the smallest */
+    unsigned threads;     /* 0: one for each processor */
+    raiiaf_progress_callback progress;
+    void *progress_user;
+} raiiaf_save_options;
+
+/* Writes the file.  Nothing edited: the very bytes it was opened from.  Edited: layout raiiaf-33, chunks that didn't
+   change as stored, one history entry if image or description really changed and `tool` is given.  The file itself
+   stays as it was and may be saved again.  options may be NULL.  The sink is always ended. */
+RAIIAF_API raiiaf_status raiiaf_save(const raiiaf_file *file, const raiiaf_sink *sink,
+                                     const raiiaf_save_options *options, raiiaf_error *error);
+RAIIAF_API raiiaf_status raiiaf_save_path(const raiiaf_file *file, const char *path,
+                                          const raiiaf_save_options *options, raiiaf_error *error);
+RAIIAF_API raiiaf_status raiiaf_save_memory(const raiiaf_file *file, raiiaf_buffer *out,
+                                            const raiiaf_save_options *options, raiiaf_error *error);
+
+/* A new file around an image file that some other tool wrote: its bytes become the image, verbatim, and what is
+   known of its making the manifest.  modified is its time stamp in seconds since 1970, or -1. */
+RAIIAF_API raiiaf_status raiiaf_import(raiiaf_file **file, const void *image, size_t size, const char *name,
+                                       int64_t modified, const raiiaf_open_options *options, raiiaf_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
