@@ -1,0 +1,178 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Runs every test: on this Debian and, from Debian 12, in a Debian 13 root of its own, which it removes afterwards.
+# Installs the packages that this takes (as root or through sudo).  The last line counts what passed, failed and was
+# skipped; with CI=true, what was skipped has failed.
+set -u
+top=$(cd "$(dirname "$0")/.." && pwd)
+cd "$top" || exit 2
+. tests/packages.sh
+
+work=$(mktemp -d "${TMPDIR:-/var/tmp}/raiiaf-tests.XXXXXX") || exit 2
+chmod 755 "$work"
+counts=$work/counts
+root=$work/debian13
+clean_up() {
+    mountpoint -q "$root/proc" && as_root umount "$root/proc"
+    as_root rm -rf --one-file-system "$work"
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM
+
+samples=${RAIIAF_SHARED:-$(dirname "$top")/shared}
+RAIIAF_SHARED=$work/shared
+export RAIIAF_SHARED LC_ALL=C.UTF-8 VERBOSE=1
+
+# step NAME COMMAND...: runs a command and counts it.
+step() {
+    echo
+    echo "==> Debian $debian: $1"
+    step=$1
+    shift
+    if "$@"; then
+        echo "1 0 0" >>"$counts"
+    else
+        echo "==> Debian $debian: FAILED: $step" | tee -a "$work/failures"
+        echo "0 1 0" >>"$counts"
+    fi
+}
+
+skip() {
+    echo "==> Debian $debian: SKIPPED: $1" | tee -a "$work/failures"
+    echo "0 0 1" >>"$counts"
+}
+
+# Tests run unprivileged: root may do what they want to see refused.
+unprivileged() {
+    if [ "$(id -u)" = 0 ]; then
+        setpriv --reuid=nobody --regid=nogroup --clear-groups env HOME="$work/home" TMPDIR="$work/tmp" "$@"
+    else
+        env TMPDIR="$work/tmp" "$@"
+    fi
+}
+
+copy_tree() {
+    mkdir -p "$work/home" "$work/tmp" "$work/src" "$work/build" "$work/sanitized" &&
+        tar cf - --exclude=./.git --exclude=./build . | tar xf - --no-same-owner -C "$work/src" || return 1
+    if [ -d "$samples" ]; then
+        cp -RL "$samples" "$work/shared" && chmod -R u+w "$work/shared" || return 1
+    fi
+    if [ "$(id -u)" = 0 ]; then
+        chmod -R go+rX "$work/src" "$work/shared"
+        chown -R nobody:nogroup "$work/home" "$work/tmp" "$work/src" "$work/build" "$work/sanitized"
+    fi
+}
+
+in_folder() {
+    (cd "$1" && shift && unprivileged "$@")
+}
+
+make_locales() {
+    mkdir -p "$work/locales" && for language in de_DE tr_TR; do
+        localedef -i $language -f UTF-8 "$work/locales/$language.UTF-8" || return 1
+    done
+}
+
+# check_in FOLDER LOCALE: make check, and what its tests counted.
+check_in() {
+    in_folder "$1" env CHECK_LOCALE="$2" LOCPATH="$work/locales" make -k -j2 check
+    result=$?
+    sh "$top/tests/count.sh" "$1/tests" >>"$counts"
+    return $result
+}
+
+install_and_look() {
+    in_folder "$work/build" make -s install DESTDIR="$work/tmp/installed" &&
+        sh tests/installed.sh "$work/tmp/installed"
+}
+
+install_for_real() {
+    as_root make -s -C "$work/build" install && sh tests/installed.sh
+    result=$?
+    as_root make -s -C "$work/build" uninstall
+    return $result
+}
+
+# clang-format's output differs from version to version: the project's is Debian 12's.
+check_format() {
+    clang-format --version | grep -q 'version 14\.' || return 1
+    find core tools magick-coder tests \( -name '*.c' -o -name '*.h' -o -name '*.cc' \) -print0 |
+        xargs -0 clang-format --style=file --dry-run --Werror
+}
+
+debian13_possible() {
+    if [ "$(id -u)" != 0 ] && ! sudo -n true 2>/dev/null; then
+        echo "it takes root or sudo"
+    elif [ -z "$(mirror)" ]; then
+        echo "apt's sources name no mirror of Debian"
+    fi
+}
+
+mirror() {
+    apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | head -n 1
+}
+
+make_debian13() {
+    as_root debootstrap --variant=minbase trixie "$root" "$(mirror)" >"$work/debootstrap.log" 2>&1 || {
+        tail -n 20 "$work/debootstrap.log"
+        return 1
+    }
+    apt-config dump | grep -i '^Acquire::https\?::Proxy' | as_root tee "$root/etc/apt/apt.conf.d/90proxy" >/dev/null
+    as_root mount -t proc proc "$root/proc" || as_root mount --bind /proc "$root/proc" || return 1
+    as_root mkdir -p "$root/raiiaf/tree" &&
+        tar cf - --exclude=./.git --exclude=./build . | as_root tar xf - --no-same-owner -C "$root/raiiaf/tree" &&
+        if [ -d "$work/shared" ]; then as_root cp -R "$work/shared" "$root/raiiaf/shared"; fi
+}
+
+run_debian13() {
+    as_root chroot "$root" env -i PATH="$PATH:/usr/sbin:/sbin" HOME=/root CI="${CI:-}" RAIIAF_COUNTS=/raiiaf/counts \
+        ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} \
+        sh /raiiaf/tree/tests/all.sh </dev/null
+    result=$?
+    cat "$root/raiiaf/counts" >>"$counts"
+    return $result
+}
+
+# shellcheck disable=SC2086 # lists
+step "packages" install_packages $build_packages $test_packages
+step "a copy of the tree" copy_tree
+step "locales" make_locales
+[ "$debian" = 12 ] && step "source format" check_format
+step "autoreconf" in_folder "$work/src" autoreconf -i
+step "configure" in_folder "$work/build" ../src/configure --enable-werror
+step "make" in_folder "$work/build" make -j2
+for locale in C.UTF-8 de_DE.UTF-8 tr_TR.UTF-8; do
+    step "make check, $locale" check_in "$work/build" $locale
+done
+step "make install, DESTDIR" install_and_look
+# Only where the system is ours to change.
+[ "${CI:-}" = true ] || [ -n "${RAIIAF_COUNTS:-}" ] && step "make install" install_for_real
+step "make distcheck" in_folder "$work/build" make -j2 distcheck
+step "configure, sanitizers" in_folder "$work/sanitized" ../src/configure --enable-werror --enable-sanitizers
+step "make check, sanitizers" check_in "$work/sanitized" C.UTF-8
+
+if [ "$debian" = 12 ]; then
+    why=$(debian13_possible)
+    if [ -z "$why" ]; then
+        step "a Debian 13 root" make_debian13
+        step "Debian 13" run_debian13
+    else
+        skip "the tests on Debian 13: $why"
+    fi
+fi
+
+if [ -n "${RAIIAF_COUNTS:-}" ]; then
+    cp "$counts" "$RAIIAF_COUNTS"
+fi
+echo
+[ ! -e "$work/failures" ] || cat "$work/failures"
+set -- $(awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }' "$counts")
+if [ "${CI:-}" = true ] && [ "$3" -gt 0 ]; then
+    echo "nothing may be skipped here"
+fi
+if [ -n "${RAIIAF_COUNTS:-}" ]; then
+    echo "Debian $debian: $1 passed, $2 failed, $3 skipped"
+else
+    echo "$1 passed, $2 failed, $3 skipped"
+fi
+[ "$2" = 0 ] && { [ "${CI:-}" != true ] || [ "$3" = 0 ]; }

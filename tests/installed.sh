@@ -1,0 +1,65 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# installed.sh [DESTDIR]: what make install put below DESTDIR, or into the system, is complete and works.
+set -eu
+destdir=${1:-}
+top=$(cd "$(dirname "$0")/.." && pwd)
+sample=$top/doc/sample/lighthouse.raiiaf
+prefix=$destdir/usr/local
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+for file in bin/raiiaf include/raiiaf.h lib/libraiiaf.so lib/libraiiaf.a lib/pkgconfig/raiiaf.pc share/man/man1/raiiaf.1 \
+    share/doc/raiiaf/format.md; do
+    [ -e "$prefix/$file" ] || { echo "not installed: /usr/local/$file"; exit 1; }
+done
+if [ -n "$destdir" ]; then
+    LD_LIBRARY_PATH=$prefix/lib
+    PKG_CONFIG_SYSROOT_DIR=$destdir
+    PKG_CONFIG_LIBDIR=$prefix/lib/pkgconfig
+    export LD_LIBRARY_PATH PKG_CONFIG_SYSROOT_DIR PKG_CONFIG_LIBDIR
+fi
+
+"$prefix/bin/raiiaf" --version
+"$prefix/bin/raiiaf" verify "$sample"
+
+cat >"$work/program.c" <<'PROGRAM'
+#include <raiiaf.h>
+#include <stdio.h>
+
+int main(int count, char **names)
+{
+    raiiaf_file *file;
+    raiiaf_error error;
+    if (count < 2 || raiiaf_open_path(&file, names[1], NULL, &error)) {
+        puts(count < 2 ? "no file" : error.text);
+        return 1;
+    }
+    printf("%s: %zu latents\n", raiiaf_name(file), raiiaf_latent_count(file));
+    raiiaf_close(file);
+    return 0;
+}
+PROGRAM
+# shellcheck disable=SC2046 # flags
+cc -o "$work/program" "$work/program.c" $(pkg-config --cflags --libs raiiaf)
+"$work/program" "$sample"
+
+found=no
+for folder in "$destdir"/usr/lib/*/ImageMagick-*/modules-*/coders; do
+    [ -e "$folder/raiiaf.so" ] || continue
+    found=yes
+    [ -e "$folder/raiiaf.la" ] || { echo "not installed: raiiaf.la beside raiiaf.so"; exit 1; }
+    case $folder in
+    */ImageMagick-6.*) convert=/usr/bin/convert-im6.q16 ;;
+    */modules-Q16HDRI/*) convert=/usr/bin/magick-im7.q16hdri ;;
+    *) convert=/usr/bin/magick-im7.q16 ;;
+    esac
+    if [ -n "$destdir" ]; then
+        MAGICK_CODER_MODULE_PATH=$folder:${folder#"$destdir"}
+        export MAGICK_CODER_MODULE_PATH
+    fi
+    "$convert" "$sample" "$work/picture.png"
+    [ -s "$work/picture.png" ]
+    echo "$convert reads the sample"
+done
+[ $found = yes ] || { echo "no coder for ImageMagick is installed"; exit 1; }

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+# Sourced by the two scripts that the README names.  The one list of Debian packages: what a build needs, what its tests
+# need besides, and how they get here.
+
+. /etc/os-release
+debian=${VERSION_ID:-unknown}
+
+build_packages="build-essential autoconf automake libtool autopoint gettext pkg-config libpng-dev zlib1g-dev libzstd-dev
+    libzfp-dev nettle-dev libjson-c-dev libxxhash-dev imagemagick"
+test_packages="libgtest-dev python3 python3-numpy python3-zstandard python3-zfpy locales xz-utils binutils"
+case $debian in
+12)
+    build_packages="$build_packages libmagickcore-6.q16-dev"
+    test_packages="$test_packages clang-format debootstrap"
+    ;;
+13)
+    build_packages="$build_packages libmagickcore-7.q16-dev libmagickcore-7.q16hdri-dev imagemagick-7.q16hdri"
+    ;;
+*)
+    echo "$0: this script knows the packages of Debian 12 and 13, not of '${PRETTY_NAME:-this system}'" >&2
+    echo "$0: CONTRIBUTING.md says what to install; configure says what is missing" >&2
+    exit 2
+    ;;
+esac
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    else
+        sudo "$@"
+    fi
+}
+
+# Installs those of the packages named that aren't there.
+install_packages() {
+    missing=
+    for package in "$@"; do
+        dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed ||
+            missing="$missing $package"
+    done
+    [ -n "$missing" ] || return 0
+    echo "installing:$missing"
+    as_root apt-get -q update
+    # shellcheck disable=SC2086 # a list
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends $missing
+}
