@@ -56,6 +56,8 @@ struct raiiaf_file {
     char image_before[RF_SHA256_HEX]; /* of the image as opened or joined; "" if none */
     char picture_before[RAIIAF_DIGEST_SIZE]; /* its digest, where known: from a capsule */
     bool picture_changed;
+    char *image_record;     /* of a joined capsule without its image: the record that the next image takes over */
+    size_t image_position;  /* and its place in the array */
 };
 
 /* ---- io.c ---- */
@@ -66,6 +68,8 @@ raiiaf_status rf_source_fetch(const raiiaf_file *file, uint64_t offset, size_t s
                               const rf_where *where, raiiaf_error *error);
 
 /* ---- file.c ---- */
+/* Frees all that a file holds, but not the file itself. */
+void rf_file_clear(raiiaf_file *file);
 void rf_warn(const raiiaf_file *file, raiiaf_status status, const char *id, const rf_where *where, const char *format,
              ...) RF_PRINTF(5, 6);
 const char *rf_metadata_key(raiiaf_layout layout);
@@ -80,6 +84,10 @@ raiiaf_status rf_chunk_add(raiiaf_file *file, const char type[5], raiiaf_buffer 
                            raiiaf_error *error);
 /* Gives chunk i a new payload; its record keeps `extra` and whatever else it holds. */
 raiiaf_status rf_chunk_replace(raiiaf_file *file, size_t i, raiiaf_buffer *payload, raiiaf_error *error);
+/* Rewrites the text of every record in one pass; rewrite returns false to leave a record out of the text (the caller
+   sees to `chunks`). */
+raiiaf_status rf_records_rewrite(raiiaf_file *file, bool (*rewrite)(void *user, size_t i, rf_bytes *record),
+                                 void *user, raiiaf_error *error);
 raiiaf_status rf_latents_mark_stale(raiiaf_file *file, raiiaf_error *error);
 
 /* ---- manifest.c ---- */
@@ -91,6 +99,13 @@ raiiaf_status rf_put(raiiaf_file *file, const char *pointer, const char *json, s
 raiiaf_status rf_drop(raiiaf_file *file, const char *pointer, raiiaf_error *error);
 /* Appends a JSON value to the array at a pointer, creating it if need be. */
 raiiaf_status rf_push(raiiaf_file *file, const char *pointer, const char *json, size_t size, raiiaf_error *error);
+
+/* ---- pixels.c ---- */
+/* Whether two digests tell of the same picture: the number of channels may differ, what they show doesn't. */
+bool rf_pixels_same(const char *a, const char *b);
+/* As raiiaf_pixels_of_image, in the form of another digest, which an image of another size doesn't have. */
+raiiaf_status rf_pixels_of_image_like(const void *image, size_t size, const char *like, const raiiaf_limits *limits,
+                                      char digest[RAIIAF_DIGEST_SIZE]);
 
 /* ---- carriers.c ---- */
 /* Puts the former image's text into source.carriers, as far as `after` (may be NULL) doesn't carry it. */
