@@ -48,6 +48,10 @@ bool rf_zfp_available(raiiaf_error *error);
 void rf_half_to_float(const void *halves, size_t count, float *out); /* little-endian in, native out; exact */
 /* Rounds to nearest even, as NumPy does; values beyond 65504 become infinity. */
 void rf_float_to_half(const float *floats, size_t count, void *out);
+/* `count` elements of a tensor (little-endian) as native floats. */
+void rf_load_floats(const void *data, size_t count, raiiaf_dtype dtype, float *out);
+/* Bytes of an element; 0 for RAIIAF_DTYPE_NONE. */
+size_t rf_element_size(raiiaf_dtype dtype);
 
 #ifdef __cplusplus
 }
