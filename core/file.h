@@ -107,6 +107,11 @@ bool rf_pixels_same(const char *a, const char *b);
 raiiaf_status rf_pixels_of_image_like(const void *image, size_t size, const char *like, const raiiaf_limits *limits,
                                       char digest[RAIIAF_DIGEST_SIZE]);
 
+/* ---- environment.c ---- */
+/* Checks an environment's form; what is wrong but tolerated goes to the file's warnings. */
+raiiaf_status rf_environment_check(const raiiaf_file *file, const char *json, size_t size, const rf_where *where,
+                                   raiiaf_error *error);
+
 /* ---- carriers.c ---- */
 /* Puts the former image's text into source.carriers, as far as `after` (may be NULL) doesn't carry it. */
 raiiaf_status rf_carriers_keep(raiiaf_file *file, const void *before, size_t before_size, const void *after,
