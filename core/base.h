@@ -15,7 +15,7 @@ extern "C" {
 
 #ifdef ENABLE_NLS
 #include <libintl.h>
-const char *rf_translate(const char *text); /* binds the catalogue's folder once */
+const char *rf_translate(const char *text) __attribute__((format_arg(1))); /* binds the catalogue's folder once */
 #define _(text) rf_translate(text)
 #else
 #define _(text) (text)

@@ -51,9 +51,15 @@ unprivileged() {
     fi
 }
 
+# The tree as one archive, without what a build left in it.
+archive() {
+    { git -c safe.directory="$top" ls-files -z -co --exclude-standard 2>/dev/null || find . -type f -print0; } |
+        tar cf - --null --ignore-failed-read -T -
+}
+
 copy_tree() {
     mkdir -p "$work/home" "$work/tmp" "$work/src" "$work/build" "$work/sanitized" &&
-        tar cf - --exclude=./.git --exclude=./build . | tar xf - --no-same-owner -C "$work/src" || return 1
+        archive | tar xf - --no-same-owner -C "$work/src" || return 1
     if [ -d "$samples" ]; then
         cp -RL "$samples" "$work/shared" && chmod -R u+w "$work/shared" || return 1
     fi
@@ -120,7 +126,7 @@ make_debian13() {
     apt-config dump | grep -i '^Acquire::https\?::Proxy' | as_root tee "$root/etc/apt/apt.conf.d/90proxy" >/dev/null
     as_root mount -t proc proc "$root/proc" || as_root mount --bind /proc "$root/proc" || return 1
     as_root mkdir -p "$root/raiiaf/tree" &&
-        tar cf - --exclude=./.git --exclude=./build . | as_root tar xf - --no-same-owner -C "$root/raiiaf/tree" &&
+        archive | as_root tar xf - --no-same-owner -C "$root/raiiaf/tree" &&
         if [ -d "$work/shared" ]; then as_root cp -R "$work/shared" "$root/raiiaf/shared"; fi
 }
 

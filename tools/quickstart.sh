@@ -1,0 +1,61 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Builds raiiaf in build/ and shows on the sample what it does: ImageMagick opens, converts and re-saves a .raiiaf file.
+# Installs the Debian packages that this takes (as root or through sudo), and nothing else.
+set -eu
+top=$(cd "$(dirname "$0")/.." && pwd)
+cd "$top"
+. tests/packages.sh
+
+# shellcheck disable=SC2086 # a list
+install_packages $build_packages
+[ -x configure ] || autoreconf -i
+mkdir -p build
+cd build
+[ -f config.status ] || ../configure
+make -s -j"$(nproc)"
+
+case $debian in
+12)
+    module=magick6-q16
+    coders=$(sed -n 's/^MAGICK6_Q16_SYSTEM_CODERDIR = //p' tests/Makefile)
+    convert=/usr/bin/convert
+    identify=/usr/bin/identify
+    ;;
+*)
+    module=magick7-q16
+    coders=$(sed -n 's/^MAGICK7_Q16_SYSTEM_CODERDIR = //p' tests/Makefile)
+    convert="/usr/bin/magick"
+    identify="/usr/bin/magick identify"
+    ;;
+esac
+# ImageMagick finds an uninstalled coder so; after `make install` it needs no variable.
+export MAGICK_CODER_MODULE_PATH="$top/build/magick-coder/$module:$coders"
+
+# Shows a command as one would type it, and runs it.
+show() {
+    echo
+    echo "\$ $*" | sed "s|/usr/bin/||; s|$top/build/tools/||"
+    "$@"
+}
+
+cp "$top/doc/sample/lighthouse.raiiaf" .
+rm -f picture.png small.raiiaf
+# shellcheck disable=SC2086 # a program and its first argument
+{
+    show $convert lighthouse.raiiaf picture.png
+    show $identify picture.png
+    show $identify -format '%[raiiaf:prompt]\n' lighthouse.raiiaf
+    show $convert lighthouse.raiiaf -resize 50% small.raiiaf
+}
+show tools/raiiaf info small.raiiaf
+show tools/raiiaf verify lighthouse.raiiaf small.raiiaf
+
+# What was shown, held against what should be.
+for name in prompt seed; do
+    before=$($identify -format "%[raiiaf:$name]" lighthouse.raiiaf)
+    [ -n "$before" ] && [ "$before" = "$($identify -format "%[raiiaf:$name]" small.raiiaf)" ]
+done
+echo
+echo "Prompt, settings, latents and environment are all in build/small.raiiaf; the picture is build/picture.png."
+echo "To install: sudo make -C build install"
