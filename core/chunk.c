@@ -411,8 +411,7 @@ static size_t place_for(const raiiaf_file *file, const char *type)
     return file->chunk_count;
 }
 
-/* Puts a record into the array at place `at`, spaced like its neighbours. */
-static raiiaf_status insert_record(raiiaf_file *file, size_t at, const rf_bytes *record, raiiaf_error *error)
+raiiaf_status rf_record_insert(raiiaf_file *file, size_t at, const rf_bytes *record, raiiaf_error *error)
 {
     rf_span chunks, here, other;
     if (at == file->chunk_count)
@@ -501,7 +500,7 @@ raiiaf_status rf_chunk_add(raiiaf_file *file, const char type[5], raiiaf_buffer 
         status = rf_fail_memory(error, file->name);
     if (status == RAIIAF_OK) {
         file->chunk_count--; /* until the record is in */
-        status = insert_record(file, at, &record, error);
+        status = rf_record_insert(file, at, &record, error);
         if (status == RAIIAF_OK)
             file->chunk_count++;
         else

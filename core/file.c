@@ -455,42 +455,6 @@ static raiiaf_status read_record(record *r)
     return status;
 }
 
-/* A GEN5 file holds zfp streams when any latent's record tells of their parts. */
-static raiiaf_layout gen5_layout(const raiiaf_file *file, rf_span chunks)
-{
-    const char *text = file->text.data;
-    rf_span type, part;
-    for (rf_json_walk walk = rf_json_begin(text, chunks); rf_json_next(&walk);)
-        if (rf_json_type(text, walk.value) == RAIIAF_JSON_OBJECT && rf_json_member(text, walk.value, "type", &type) &&
-            rf_json_type(text, type) == RAIIAF_JSON_STRING && rf_json_string_equals(text, type, "LATN") &&
-            (rf_json_member(text, walk.value, "len_header", &part) ||
-             rf_json_member(text, walk.value, "len_data", &part)))
-            return RAIIAF_LAYOUT_GEN5_ZFP;
-    return RAIIAF_LAYOUT_GEN5;
-}
-
-static raiiaf_status read_records(raiiaf_file *file, rf_span chunks, raiiaf_error *error)
-{
-    const rf_where where = {file->name, "manifest", file->table_offset};
-    const char *text = file->text.data;
-    size_t count = 0, bytes;
-    for (rf_json_walk walk = rf_json_begin(text, chunks); rf_json_next(&walk);)
-        count++;
-    if (file->limits.chunks && count > file->limits.chunks)
-        return rf_fail(error, RAIIAF_ERROR_LIMIT, "chunk-count", &where,
-                       _("lists %zu chunks, more than the limit of %" PRIu64), count, file->limits.chunks);
-    if (__builtin_mul_overflow(count, sizeof *file->chunks, &bytes) || !(file->chunks = calloc(1, bytes + 1)))
-        return rf_fail_memory(error, file->name);
-    for (rf_json_walk walk = rf_json_begin(text, chunks); rf_json_next(&walk);) {
-        record r = {file, &file->chunks[file->chunk_count++], walk.value, "", error};
-        snprintf(r.name, sizeof r.name, _("record %zu"), walk.index);
-        raiiaf_status status = read_record(&r);
-        if (status != RAIIAF_OK)
-            return status;
-    }
-    return RAIIAF_OK;
-}
-
 /* ---- overlaps ---- */
 
 typedef struct range {
@@ -534,6 +498,50 @@ static raiiaf_status check_overlaps(const raiiaf_file *file, raiiaf_error *error
     return status;
 }
 
+/* ---- all records ---- */
+
+/* A GEN5 file holds zfp streams when any latent's record tells of their parts. */
+static raiiaf_layout gen5_layout(const raiiaf_file *file, rf_span chunks)
+{
+    const char *text = file->text.data;
+    rf_span type, part;
+    for (rf_json_walk walk = rf_json_begin(text, chunks); rf_json_next(&walk);)
+        if (rf_json_type(text, walk.value) == RAIIAF_JSON_OBJECT && rf_json_member(text, walk.value, "type", &type) &&
+            rf_json_type(text, type) == RAIIAF_JSON_STRING && rf_json_string_equals(text, type, "LATN") &&
+            (rf_json_member(text, walk.value, "len_header", &part) ||
+             rf_json_member(text, walk.value, "len_data", &part)))
+            return RAIIAF_LAYOUT_GEN5_ZFP;
+    return RAIIAF_LAYOUT_GEN5;
+}
+
+raiiaf_status rf_records_read(raiiaf_file *file, raiiaf_error *error)
+{
+    rf_span chunks;
+    const rf_where where = {file->name, "manifest", file->table_offset};
+    raiiaf_status status = check_manifest(file, &chunks, error);
+    if (status != RAIIAF_OK)
+        return status;
+    if (file->layout == RAIIAF_LAYOUT_GEN5)
+        file->layout = gen5_layout(file, chunks);
+    const char *text = file->text.data;
+    size_t count = 0, bytes;
+    for (rf_json_walk walk = rf_json_begin(text, chunks); rf_json_next(&walk);)
+        count++;
+    if (file->limits.chunks && count > file->limits.chunks)
+        return rf_fail(error, RAIIAF_ERROR_LIMIT, "chunk-count", &where,
+                       _("lists %zu chunks, more than the limit of %" PRIu64), count, file->limits.chunks);
+    if (__builtin_mul_overflow(count, sizeof *file->chunks, &bytes) || !(file->chunks = calloc(1, bytes + 1)))
+        return rf_fail_memory(error, file->name);
+    for (rf_json_walk walk = rf_json_begin(text, chunks); rf_json_next(&walk);) {
+        record r = {file, &file->chunks[file->chunk_count++], walk.value, "", error};
+        snprintf(r.name, sizeof r.name, _("record %zu"), walk.index);
+        status = read_record(&r);
+        if (status != RAIIAF_OK)
+            return status;
+    }
+    return check_overlaps(file, error);
+}
+
 /* Header of 29 bytes or of 33: only what lies right behind it can tell. */
 static void settle_header_size(raiiaf_file *file)
 {
@@ -548,9 +556,26 @@ static void settle_header_size(raiiaf_file *file)
 
 /* ---- open, new, close ---- */
 
+static void note_text(const raiiaf_file *file, const char *pointer, char *out, size_t size)
+{
+    rf_span value;
+    if (rf_find(file, pointer, &value) && rf_json_type(file->text.data, value) == RAIIAF_JSON_STRING &&
+        value.end - value.start - 2 < size)
+        snprintf(out, size, "%.*s", (int)(value.end - value.start - 2), file->text.data + value.start + 1);
+}
+
+/* Which picture the file speaks of: its image, or the one that a capsule was made beside. */
+static void note_picture(raiiaf_file *file)
+{
+    size_t image = raiiaf_image_chunk(file);
+    note_text(file, "/capsule/pixel_digest", file->picture_before, sizeof file->picture_before);
+    note_text(file, "/capsule/image_record/hash", file->image_before, sizeof file->image_before);
+    if (image != RAIIAF_NONE)
+        memcpy(file->image_before, file->chunks[image].info.sha256, sizeof file->image_before);
+}
+
 static raiiaf_status read_file(raiiaf_file *file, raiiaf_error *error)
 {
-    rf_span chunks;
     if (file->limits.file_size && file->source.size > file->limits.file_size)
         return rf_fail(error, RAIIAF_ERROR_LIMIT, "file-size", RF_NAME(file->name),
                        _("has %" PRIu64 " bytes, more than the limit of %" PRIu64), file->source.size,
@@ -559,20 +584,11 @@ static raiiaf_status read_file(raiiaf_file *file, raiiaf_error *error)
     if (status == RAIIAF_OK)
         status = read_manifest(file, error);
     if (status == RAIIAF_OK)
-        status = check_manifest(file, &chunks, error);
-    if (status != RAIIAF_OK)
-        return status;
-    if (file->layout == RAIIAF_LAYOUT_GEN5)
-        file->layout = gen5_layout(file, chunks);
-    status = read_records(file, chunks, error);
-    if (status == RAIIAF_OK)
-        status = check_overlaps(file, error);
+        status = rf_records_read(file, error);
     if (status != RAIIAF_OK)
         return status;
     settle_header_size(file);
-    size_t image = raiiaf_image_chunk(file);
-    if (image != RAIIAF_NONE)
-        memcpy(file->image_before, file->chunks[image].info.sha256, sizeof file->image_before);
+    note_picture(file);
     return RAIIAF_OK;
 }
 

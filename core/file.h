@@ -32,6 +32,10 @@ typedef struct rf_chunk {
     raiiaf_buffer payload;
 } rf_chunk;
 
+#define RF_CREATED_MODEL_INFO 1u
+#define RF_CREATED_SETTINGS 2u
+#define RF_CREATED_HARDWARE 4u
+
 struct raiiaf_file {
     raiiaf_source source; /* read_at NULL: a new file */
     char *name;
@@ -52,9 +56,11 @@ struct raiiaf_file {
     bool edited;             /* saving has to write anew */
     bool image_changed;      /* for the history */
     bool description_changed;
-    bool settings_touched;   /* required settings are looked at again on saving */
+    bool settings_touched;   /* settings may have become complete: looked at on saving */
+    unsigned created;        /* RF_CREATED_*: objects that the caller made, and has to complete before saving */
     char image_before[RF_SHA256_HEX]; /* of the image as opened or joined; "" if none */
-    char picture_before[RAIIAF_DIGEST_SIZE]; /* its digest, where known: from a capsule */
+    char picture_before[RAIIAF_DIGEST_SIZE]; /* of the present picture, or of the last one where there is none now:
+                                                its digest where known (from a capsule, from raiiaf_image_set) */
     bool picture_changed;
     char *image_record;     /* of a joined capsule without its image: the record that the next image takes over */
     size_t image_position;  /* and its place in the array */
@@ -70,6 +76,8 @@ raiiaf_status rf_source_fetch(const raiiaf_file *file, uint64_t offset, size_t s
 /* ---- file.c ---- */
 /* Frees all that a file holds, but not the file itself. */
 void rf_file_clear(raiiaf_file *file);
+/* Reads `chunks`, which must be empty, from the text, and checks every record against the source. */
+raiiaf_status rf_records_read(raiiaf_file *file, raiiaf_error *error);
 void rf_warn(const raiiaf_file *file, raiiaf_status status, const char *id, const rf_where *where, const char *format,
              ...) RF_PRINTF(5, 6);
 const char *rf_metadata_key(raiiaf_layout layout);
@@ -88,6 +96,8 @@ raiiaf_status rf_chunk_replace(raiiaf_file *file, size_t i, raiiaf_buffer *paylo
    sees to `chunks`). */
 raiiaf_status rf_records_rewrite(raiiaf_file *file, bool (*rewrite)(void *user, size_t i, rf_bytes *record),
                                  void *user, raiiaf_error *error);
+/* Puts a record into the text of the array at place `at` of chunk_count, spaced like its neighbours. */
+raiiaf_status rf_record_insert(raiiaf_file *file, size_t at, const rf_bytes *record, raiiaf_error *error);
 raiiaf_status rf_latents_mark_stale(raiiaf_file *file, raiiaf_error *error);
 
 /* ---- manifest.c ---- */
@@ -99,6 +109,18 @@ raiiaf_status rf_put(raiiaf_file *file, const char *pointer, const char *json, s
 raiiaf_status rf_drop(raiiaf_file *file, const char *pointer, raiiaf_error *error);
 /* Appends a JSON value to the array at a pointer, creating it if need be. */
 raiiaf_status rf_push(raiiaf_file *file, const char *pointer, const char *json, size_t size, raiiaf_error *error);
+/* Before saving, on a copy's text: moves settings that the caller completed to generation_settings, fills a model_info
+   that the caller began, and refuses what the caller left incomplete. */
+raiiaf_status rf_settle(raiiaf_file *file, raiiaf_error *error);
+/* Appends "/name", escaped. */
+void rf_pointer_append(rf_bytes *pointer, const char *name, size_t size);
+
+/* ---- settings.c ---- */
+/* Where settings live, in the order of the search. */
+#define RF_HOMES 4
+extern const char *const rf_homes[RF_HOMES];
+/* Finds a setting by its canonical name; `pointer` (may be NULL) becomes its place. */
+bool rf_setting_find(const raiiaf_file *file, const char *name, rf_bytes *pointer, rf_span *value);
 
 /* ---- pixels.c ---- */
 /* Whether two digests tell of the same picture: the number of channels may differ, what they show doesn't. */
@@ -112,7 +134,9 @@ raiiaf_status rf_pixels_of_image_like(const void *image, size_t size, const char
 raiiaf_status rf_environment_check(const raiiaf_file *file, const char *json, size_t size, const rf_where *where,
                                    raiiaf_error *error);
 
-/* ---- carriers.c ---- */
+/* ---- carriers.c, keep.c ---- */
+/* Appends Latin-1 text as UTF-8. */
+void rf_bytes_latin1(rf_bytes *out, const void *text, size_t size);
 /* Puts the former image's text into source.carriers, as far as `after` (may be NULL) doesn't carry it. */
 raiiaf_status rf_carriers_keep(raiiaf_file *file, const void *before, size_t before_size, const void *after,
                                size_t after_size, raiiaf_error *error);
