@@ -112,6 +112,8 @@ raiiaf_status rf_push(raiiaf_file *file, const char *pointer, const char *json, 
 /* Before saving, on a copy's text: moves settings that the caller completed to generation_settings, fills a model_info
    that the caller began, and refuses what the caller left incomplete. */
 raiiaf_status rf_settle(raiiaf_file *file, raiiaf_error *error);
+/* An array's index, as RFC 6901 spells it: decimal, no leading zeros. */
+bool rf_pointer_index(const char *token, size_t size, size_t *index);
 /* Appends "/name", escaped. */
 void rf_pointer_append(rf_bytes *pointer, const char *name, size_t size);
 

@@ -11,7 +11,11 @@
 
 #include "json.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 static bool is_space(unsigned char c)
 {
@@ -428,9 +432,9 @@ static size_t decode_escape(const char *text, size_t *position, size_t end, char
     return utf8_encode(code, out);
 }
 
-bool rf_json_string_equals(const char *text, rf_span string, const char *expected)
+size_t rf_json_string_prefix(const char *text, rf_span string, const char *whole)
 {
-    size_t at = string.start + 1, end = string.end - 1;
+    size_t at = string.start + 1, end = string.end - 1, matched = 0;
 
     while (at < end) {
         char decoded[4];
@@ -439,11 +443,18 @@ bool rf_json_string_equals(const char *text, rf_span string, const char *expecte
             length = decode_escape(text, &at, end, decoded);
         else
             decoded[0] = text[at++];
-        for (size_t i = 0; i < length; i++, expected++)
-            if (decoded[i] == '\0' || *expected != decoded[i])
-                return false;
+        for (size_t i = 0; i < length; i++, matched++)
+            if (whole[matched] == '\0' || whole[matched] != decoded[i])
+                return SIZE_MAX;
     }
-    return *expected == '\0';
+    return matched;
+}
+
+bool rf_json_string_equals(const char *text, rf_span string, const char *expected)
+{
+    size_t length = rf_json_string_prefix(text, string, expected);
+
+    return length != SIZE_MAX && expected[length] == '\0';
 }
 
 void rf_json_decode(const char *text, rf_span string, rf_bytes *out)
@@ -482,6 +493,117 @@ bool rf_json_uint64(const char *text, rf_span value, uint64_t *number)
         return false;
     *number = result;
     return true;
+}
+
+size_t rf_json_depth(const char *text, rf_span value)
+{
+    size_t depth = 0, deepest = 1;
+
+    for (size_t at = value.start; at < value.end;) {
+        char c = text[at];
+        if (c == '{' || c == '[') {
+            depth++;
+            at++;
+        } else if (c == '}' || c == ']') {
+            depth--;
+            at++;
+        } else if (c == ',' || c == ':' || is_space((unsigned char)c)) {
+            at++;
+            continue;
+        } else {
+            at = skip_value(text, at, value.end);
+            deepest = depth + 1 > deepest ? depth + 1 : deepest;
+        }
+        deepest = depth > deepest ? depth : deepest;
+    }
+    return deepest;
+}
+
+/* ---- names that count ---- */
+
+static bool plain(const char *text, rf_span string)
+{
+    return !memchr(text + string.start, '\\', string.end - string.start);
+}
+
+/* The slot of a name: its own, or the empty one where it belongs.  SIZE_MAX: no memory to decode it. */
+static size_t find_slot(const rf_json_names *names, rf_span name)
+{
+    const char *text = names->text;
+    rf_bytes decoded = {0}, other = {0};
+    const char *bytes = text + name.start + 1;
+    size_t size = name.end - name.start - 2, slot = SIZE_MAX;
+
+    if (!plain(text, name)) {
+        rf_json_decode(text, name, &decoded);
+        bytes = decoded.data;
+        size = decoded.size;
+    }
+    if (decoded.failed)
+        goto done;
+    for (slot = (size_t)XXH3_64bits_withSeed(bytes, size, names->seed) & names->mask; names->starts[slot] != 0;
+         slot = (slot + 1) & names->mask) {
+        size_t start = names->starts[slot];
+        rf_span present = {start, skip_string(text, start, names->end)};
+        const char *present_bytes = text + start + 1;
+        size_t present_size = present.end - start - 2;
+        if (!plain(text, present)) {
+            other.size = 0;
+            rf_json_decode(text, present, &other);
+            present_bytes = other.data;
+            present_size = other.size;
+        }
+        if (!other.failed && present_size == size && memcmp(present_bytes, bytes, size) == 0)
+            break;
+    }
+done:
+    rf_bytes_free(&decoded);
+    rf_bytes_free(&other);
+    return slot;
+}
+
+bool rf_json_names_begin(rf_json_names *names, const char *text, rf_span container)
+{
+    rf_json_walk walk = rf_json_begin(text, container);
+    size_t count = 0, slots = 4;
+
+    *names = (rf_json_names){.text = text, .end = container.end};
+    while (walk.object && rf_json_next(&walk))
+        count++;
+    if (count < 2)
+        return true;
+    while (slots < 2 * count)
+        slots *= 2;
+    names->starts = calloc(slots, sizeof *names->starts);
+    if (!names->starts)
+        return false;
+    names->mask = slots - 1;
+    /* A seed that the file's author can't know: no names can be made to share one slot. */
+    names->seed = (uint64_t)(uintptr_t)names->starts ^ (uint64_t)(uintptr_t)names << 32;
+    walk = rf_json_begin(text, container);
+    while (rf_json_next(&walk)) {
+        size_t slot = find_slot(names, walk.name);
+        if (slot == SIZE_MAX) {
+            rf_json_names_end(names);
+            return false;
+        }
+        names->starts[slot] = walk.name.start;
+    }
+    return true;
+}
+
+bool rf_json_names_last(const rf_json_names *names, const rf_json_walk *walk)
+{
+    if (!names->starts)
+        return true;
+    size_t slot = find_slot(names, walk->name);
+    return slot == SIZE_MAX || names->starts[slot] == walk->name.start;
+}
+
+void rf_json_names_end(rf_json_names *names)
+{
+    free(names->starts);
+    names->starts = NULL;
 }
 
 /* ---- editing ---- */

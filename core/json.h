@@ -3,8 +3,7 @@
  * json.h - the span scanner that keeps a manifest's spelling.
  *
  * json-c can't hand on what Python wrote (25-digit integers, -0, lone surrogates, duplicate keys; format.md, 3), so
- * the text itself stays the truth: these functions check it once, find spans in it, and splice.  json-c interprets
- * single values (strings) where a caller wants one decoded.
+ * the text itself stays the truth: these functions check it once, find spans in it, and splice.
  */
 #ifndef RAIIAF_JSON_H
 #define RAIIAF_JSON_H
@@ -46,6 +45,23 @@ bool rf_json_next(rf_json_walk *walk);
 bool rf_json_member(const char *text, rf_span object, const char *name, rf_span *value);
 bool rf_json_element(const char *text, rf_span array, size_t index, rf_span *value);
 bool rf_json_string_equals(const char *text, rf_span string, const char *expected);
+/* The length of the decoded string if `whole` begins with it, else SIZE_MAX. */
+size_t rf_json_string_prefix(const char *text, rf_span string, const char *whole);
+/* How deeply a value is nested: 1 for a scalar or an empty container. */
+size_t rf_json_depth(const char *text, rf_span value);
+
+/* Which members of an object count: of duplicate names the last.  Costs one walk, then nothing for each member. */
+typedef struct rf_json_names {
+    const char *text;
+    size_t end;     /* of the object */
+    size_t *starts; /* where the last member of each name begins; by hash */
+    size_t mask;
+    uint64_t seed;
+} rf_json_names;
+
+bool rf_json_names_begin(rf_json_names *names, const char *text, rf_span container); /* false: no memory */
+bool rf_json_names_last(const rf_json_names *names, const rf_json_walk *walk);        /* elements always count */
+void rf_json_names_end(rf_json_names *names);
 
 /* The decoded form of a string, appended; lone surrogates become U+FFFD. */
 void rf_json_decode(const char *text, rf_span string, rf_bytes *out);
@@ -63,15 +79,20 @@ void rf_json_drop_element(rf_bytes *text, rf_span array, size_t index);
 
 /* ---- what the schema says (schema.c; format.md, 3) ---- */
 
-/* Checks `value` for the place `pointer` ("/model_info/generation_settings/seed", from the metadata object),
-   and what lies below it; `complete` also wants required members to be there.  On refusal *path (static or in `scratch`)
-   and *rule (translated, "an integer, at least 1") say which. */
+/* A pointer names a place from the metadata object ("/model_info/generation_settings/seed").
+
+   Checks `value` for the place `pointer`, and what lies below it; `complete` also wants the required members of
+   settings and hardware to be there (those of a GPU are always wanted).  On refusal `path` and *rule (translated; what
+   stands behind "must be") tell which. */
 bool rf_schema_check(const char *pointer, const char *text, rf_span value, bool complete, char path[256],
                      const char **rule);
-/* What a text that a person typed should become at `pointer`: RAIIAF_JSON_NULL where the schema says nothing. */
+/* What a text that a person typed should become at `pointer`: RAIIAF_JSON_NULL where the schema says nothing.  With
+   `integer`, a number without fraction and exponent. */
 raiiaf_json rf_schema_type(const char *pointer, bool *integer);
 /* Whether the member may not be taken out. */
 bool rf_schema_required(const char *pointer);
+/* Where a member of this name belongs by itself: "/model_info" or "/model_info/hardware_info", else NULL. */
+const char *rf_schema_home(const char *name);
 
 #ifdef __cplusplus
 }
