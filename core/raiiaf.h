@@ -510,6 +510,23 @@ RAIIAF_API const char *raiiaf_capsule_image_sha256(const raiiaf_file *file);
 RAIIAF_API raiiaf_status raiiaf_capsule_join(raiiaf_file *capsule, const void *stored, size_t size,
                                              raiiaf_error *error);
 
+/* The capsule that ImageMagick left in a PNG as a profile, which it drops itself on reading when it is large; empty if
+   there is none.  limits may be NULL. */
+RAIIAF_API raiiaf_status raiiaf_capsule_find(const void *image, size_t size, const raiiaf_limits *limits,
+                                             raiiaf_buffer *capsule, raiiaf_error *error);
+
+/* Bytes by name, for a host that can't leave them on its images: the image chunk as stored, above all.  What was used
+   longest ago goes first when all together are more than `limit` bytes (0: no limit); what was put last stays,
+   whatever its size.  Any number of threads may use one cache. */
+typedef struct raiiaf_cache raiiaf_cache;
+RAIIAF_API raiiaf_status raiiaf_cache_new(raiiaf_cache **cache, uint64_t limit, raiiaf_error *error);
+RAIIAF_API void raiiaf_cache_free(raiiaf_cache *cache); /* NULL is fine */
+/* Keeps a copy of `data`, in place of what had that name. */
+RAIIAF_API raiiaf_status raiiaf_cache_put(raiiaf_cache *cache, const char *key, const void *data, size_t size,
+                                          raiiaf_error *error);
+/* A copy of what has that name, or false and an empty buffer. */
+RAIIAF_API bool raiiaf_cache_get(raiiaf_cache *cache, const char *key, raiiaf_buffer *bytes);
+
 /* ----------------------------------------------------------------------------------------------- save ---- */
 
 typedef struct raiiaf_save_options {

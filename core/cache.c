@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cache.c - bytes by name, for hosts that can't leave them on their images.  The latest come first; the oldest go
+ * when all together are more than the limit.
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+
+#include "base.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct entry {
+    struct entry *next;
+    char *key;
+    raiiaf_buffer bytes;
+} entry;
+
+struct raiiaf_cache {
+    pthread_mutex_t lock;
+    uint64_t limit;
+    entry *entries;
+};
+
+raiiaf_status raiiaf_cache_new(raiiaf_cache **cache, uint64_t limit, raiiaf_error *error)
+{
+    *cache = calloc(1, sizeof **cache);
+    if (!*cache)
+        return rf_fail_memory(error, NULL);
+    (*cache)->limit = limit;
+    pthread_mutex_init(&(*cache)->lock, NULL);
+    return RAIIAF_OK;
+}
+
+static void entry_free(entry *old)
+{
+    raiiaf_buffer_free(&old->bytes);
+    free(old->key);
+    free(old);
+}
+
+void raiiaf_cache_free(raiiaf_cache *cache)
+{
+    if (!cache)
+        return;
+    while (cache->entries) {
+        entry *old = cache->entries;
+        cache->entries = old->next;
+        entry_free(old);
+    }
+    pthread_mutex_destroy(&cache->lock);
+    free(cache);
+}
+
+/* Takes the entry of that name out of the list. */
+static entry *unlink_entry(raiiaf_cache *cache, const char *key)
+{
+    for (entry **link = &cache->entries; *link; link = &(*link)->next) {
+        entry *found = *link;
+        if (strcmp(found->key, key) == 0) {
+            *link = found->next;
+            return found;
+        }
+    }
+    return NULL;
+}
+
+static void push_entry(raiiaf_cache *cache, entry *first)
+{
+    first->next = cache->entries;
+    cache->entries = first;
+}
+
+static void drop_oldest(raiiaf_cache *cache)
+{
+    uint64_t size = cache->entries->bytes.size;
+    for (entry **link = &cache->entries->next; *link;) {
+        entry *old = *link;
+        if (cache->limit && old->bytes.size > cache->limit - (size < cache->limit ? size : cache->limit)) {
+            *link = old->next;
+            entry_free(old);
+        } else {
+            size += old->bytes.size;
+            link = &old->next;
+        }
+    }
+}
+
+raiiaf_status raiiaf_cache_put(raiiaf_cache *cache, const char *key, const void *data, size_t size, raiiaf_error *error)
+{
+    entry *fresh = calloc(1, sizeof *fresh);
+    if (!fresh || !(fresh->key = strdup(key)) ||
+        rf_buffer_new(&fresh->bytes, size, NULL, RF_NAME(NULL), NULL) != RAIIAF_OK) {
+        if (fresh)
+            entry_free(fresh);
+        return rf_fail_memory(error, NULL);
+    }
+    if (size)
+        memcpy(rf_buffer_data(&fresh->bytes), data, size);
+    pthread_mutex_lock(&cache->lock);
+    entry *former = unlink_entry(cache, key);
+    if (former)
+        entry_free(former);
+    push_entry(cache, fresh);
+    drop_oldest(cache);
+    pthread_mutex_unlock(&cache->lock);
+    return RAIIAF_OK;
+}
+
+bool raiiaf_cache_get(raiiaf_cache *cache, const char *key, raiiaf_buffer *bytes)
+{
+    *bytes = (raiiaf_buffer){0};
+    pthread_mutex_lock(&cache->lock);
+    entry *found = unlink_entry(cache, key);
+    if (found) {
+        push_entry(cache, found);
+        if (rf_buffer_new(bytes, found->bytes.size, NULL, RF_NAME(NULL), NULL) == RAIIAF_OK && found->bytes.size)
+            memcpy(rf_buffer_data(bytes), found->bytes.data, found->bytes.size);
+    }
+    pthread_mutex_unlock(&cache->lock);
+    return bytes->data != NULL;
+}
