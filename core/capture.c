@@ -50,10 +50,11 @@ static void add_component(components *all, const char *id, const char *format, .
 }
 
 /* cuda is torch's once more: where torch isn't installed nothing is known of it, and it is left out. */
-static void add_python(components *all, const rf_capture_roots *roots)
+static bool add_python(components *all, const rf_capture_roots *roots)
 {
     rf_python py;
-    rf_python_look(roots, &py);
+    if (!rf_python_look(roots, &py))
+        return false;
     if (*py.torch)
         add_component(all, "torch", "name=torch;version=%.*s;cuda=%s", (int)strcspn(py.torch, "+"), py.torch,
                       *py.cuda ? py.cuda : "None");
@@ -63,6 +64,7 @@ static void add_python(components *all, const rf_capture_roots *roots)
         add_component(all, "python", "name=python;version=%s", py.version);
     if (*py.torch)
         add_component(all, "cuda", "name=cuda;version=%s", *py.cuda ? py.cuda : "none");
+    return true;
 }
 
 static void add_system(components *all)
@@ -139,8 +141,12 @@ static void add_gpus(components *all, const char *library_name)
 raiiaf_status rf_capture(const rf_capture_roots *roots, raiiaf_buffer *json, raiiaf_error *error)
 {
     components all = {.count = 0};
+    *json = (raiiaf_buffer){0};
     rf_bytes_string(&all.json, "{\n  \"env_version\": 1,\n  \"components\": [");
-    add_python(&all, roots);
+    if (!add_python(&all, roots)) {
+        rf_bytes_free(&all.json);
+        return rf_fail_memory(error, NULL);
+    }
     add_system(&all);
     add_gpus(&all, roots->nvml);
     rf_bytes_string(&all.json, all.count ? "\n  ]\n}" : "]\n}");

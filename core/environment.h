@@ -34,7 +34,8 @@ typedef struct rf_python {
     char cuda[RF_VERSION_SIZE];  /* torch's */
 } rf_python;
 
-void rf_python_look(const rf_capture_roots *roots, rf_python *found);
+/* false if memory ran out on the way. */
+bool rf_python_look(const rf_capture_roots *roots, rf_python *found);
 
 /* ---- capture.c ---- */
 

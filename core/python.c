@@ -20,6 +20,7 @@
 #include "environment.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -31,6 +32,13 @@
 #define TEXT_MOST (1u << 20)     /* of a metadata file: the fields that count come first */
 #define ENTRIES_MOST 200000u     /* of a folder; site-packages holds some thousand */
 #define BINARY_MOST (256u << 20) /* of an interpreter; the largest static ones have some 100 MiB */
+
+typedef struct python {
+    char series[16]; /* "3.11"; "" as long as it isn't known */
+    char version[RF_VERSION_SIZE];
+    rf_bytes search; /* sys.path: NUL-terminated names one behind the other */
+    bool no_memory;  /* something may have been overlooked */
+} python;
 
 /* ---- files and folders ---- */
 
@@ -59,7 +67,7 @@ static int open_regular(const char *path)
 }
 
 /* Up to TEXT_MOST bytes of a file's beginning; empty if it can't be read. */
-static rf_bytes read_text(const char *path)
+static rf_bytes read_text(python *py, const char *path)
 {
     rf_bytes text = {0};
     int file = open_regular(path);
@@ -69,9 +77,19 @@ static rf_bytes read_text(const char *path)
     for (ssize_t got; text.size < TEXT_MOST && (got = read(file, block, sizeof block)) > 0;)
         rf_bytes_append(&text, block, (size_t)got);
     close(file);
-    if (text.failed)
+    if (text.failed) {
+        py->no_memory = true;
         rf_bytes_free(&text);
+    }
     return text;
+}
+
+static DIR *open_folder(python *py, const char *path)
+{
+    DIR *folder = opendir(path);
+    if (!folder && errno == ENOMEM)
+        py->no_memory = true;
+    return folder;
 }
 
 static bool is_directory(const char *path)
@@ -195,12 +213,13 @@ static void scan_window(version_scan *scan, const char *window, size_t size)
 
 /* Looks for the version in an executable or a library, a window at a time: they may be larger than a caller expects
    a look at a file to be.  Zeros stand before the first byte and behind the last. */
-static void scan_file(version_scan *scan, const char *path)
+static void scan_file(python *py, version_scan *scan, const char *path)
 {
     enum { BLOCK = 1 << 16 };
     int file = open_regular(path);
     char *window = file >= 0 ? calloc(1, LONGEST + BLOCK) : NULL;
     bool more = window;
+    py->no_memory |= file >= 0 && !window;
     for (size_t total = 0; more && !*scan->exact && total < BINARY_MOST;) {
         ssize_t got = read(file, window + LONGEST, BLOCK);
         more = got > 0;
@@ -218,12 +237,6 @@ static void scan_file(version_scan *scan, const char *path)
 }
 
 /* ---- the Python ---- */
-
-typedef struct python {
-    char series[16]; /* "3.11"; "" as long as it isn't known */
-    char version[RF_VERSION_SIZE];
-    rf_bytes search; /* sys.path: NUL-terminated names one behind the other */
-} python;
 
 static void add_folder(python *py, const char *path)
 {
@@ -271,11 +284,11 @@ static void ask_interpreter(python *py, const char *program, const char *prefix)
     version_scan scan = {.series = py->series};
     if (!*py->series)
         return;
-    scan_file(&scan, program);
+    scan_file(py, &scan, program);
     for (size_t i = 0; i < 3 && !*scan.exact; i++) {
         char path[PATH_MAX];
         if (snprintf(path, sizeof path, libraries[i], prefix, py->series) < PATH_MAX)
-            scan_file(&scan, path);
+            scan_file(py, &scan, path);
     }
     if (*scan.exact)
         strcpy(py->version, scan.exact);
@@ -304,7 +317,7 @@ static bool find_series(python *py, const char *program, const char *prefix)
     if (name && !strncmp(name, "/python", 7) && take_series(py, name + 7))
         return true;
     char path[PATH_MAX];
-    DIR *folder = join(path, "%s/lib", prefix) ? opendir(path) : NULL;
+    DIR *folder = join(path, "%s/lib", prefix) ? open_folder(py, path) : NULL;
     unsigned found = 0;
     struct dirent *entry;
     for (unsigned i = 0; folder && i < ENTRIES_MOST && (entry = readdir(folder)); i++)
@@ -411,7 +424,7 @@ static bool use_virtualenv(python *py, const char *prefix, const rf_capture_root
     char path[PATH_MAX], program[PATH_MAX], base[PATH_MAX];
     rf_bytes config = {0};
     if (is_set(prefix) && join(path, "%s/pyvenv.cfg", prefix))
-        config = read_text(path);
+        config = read_text(py, path);
     if (!config.data)
         return false;
 
@@ -441,7 +454,7 @@ static bool use_virtualenv(python *py, const char *prefix, const rf_capture_root
 /* Conda's record of its Python is conda-meta/python-VERSION-BUILD.json; neither part holds a "-". */
 static bool conda_version(python *py, const char *folder)
 {
-    DIR *records = opendir(folder);
+    DIR *records = open_folder(py, folder);
     bool found = false;
     struct dirent *entry;
     for (unsigned i = 0; records && !found && i < ENTRIES_MOST && (entry = readdir(records)); i++) {
@@ -521,9 +534,9 @@ static void find_python(python *py, const rf_capture_roots *roots)
 /* ---- distributions ---- */
 
 /* The Version field of a distribution's metadata; fields end at the first empty line. */
-static bool metadata_version(const char *path, char version[RF_VERSION_SIZE])
+static bool metadata_version(python *py, const char *path, char version[RF_VERSION_SIZE])
 {
-    rf_bytes text = read_text(path);
+    rf_bytes text = read_text(py, path);
     bool found = false;
     for (const char *line = text.data; line && !found && *line != '\n' && *line != '\r'; line = next_line(line)) {
         size_t size;
@@ -544,29 +557,30 @@ static bool ends_with(const char *text, const char *end)
 
 /* The version that an entry of `folder`, NAME-VERSION.dist-info or NAME-VERSION.egg-info (a folder or a file), tells
    if it is the distribution `name`. */
-static bool entry_version(const char *folder, const char *entry, const char *name, char version[RF_VERSION_SIZE])
+static bool entry_version(python *py, const char *folder, const char *entry, const char *name,
+                          char version[RF_VERSION_SIZE])
 {
     size_t size = strlen(name);
     char path[PATH_MAX];
     if (strncmp(entry, name, size) || (entry[size] != '-' && entry[size] != '.'))
         return false;
     if (ends_with(entry, ".dist-info"))
-        return join(path, "%s/%s/METADATA", folder, entry) && metadata_version(path, version);
+        return join(path, "%s/%s/METADATA", folder, entry) && metadata_version(py, path, version);
     return ends_with(entry, ".egg-info") &&
-           ((join(path, "%s/%s/PKG-INFO", folder, entry) && metadata_version(path, version)) ||
-            (join(path, "%s/%s", folder, entry) && metadata_version(path, version)));
+           ((join(path, "%s/%s/PKG-INFO", folder, entry) && metadata_version(py, path, version)) ||
+            (join(path, "%s/%s", folder, entry) && metadata_version(py, path, version)));
 }
 
 /* Looks for a distribution in one folder.  Should an earlier version have left its metadata behind, the last by name
    counts: the order of a folder is nothing to rely on. */
-static bool find_in_folder(const char *folder, const char *name, char version[RF_VERSION_SIZE])
+static bool find_in_folder(python *py, const char *folder, const char *name, char version[RF_VERSION_SIZE])
 {
-    DIR *entries = opendir(folder);
+    DIR *entries = open_folder(py, folder);
     char best[NAME_MAX + 1] = "";
     struct dirent *entry;
     for (unsigned i = 0; entries && i < ENTRIES_MOST && (entry = readdir(entries)); i++) {
         char found[RF_VERSION_SIZE];
-        if (strcmp(entry->d_name, best) > 0 && entry_version(folder, entry->d_name, name, found)) {
+        if (strcmp(entry->d_name, best) > 0 && entry_version(py, folder, entry->d_name, name, found)) {
             snprintf(best, sizeof best, "%s", entry->d_name);
             strcpy(version, found);
         }
@@ -577,21 +591,21 @@ static bool find_in_folder(const char *folder, const char *name, char version[RF
 }
 
 /* The folder of the search path that holds the distribution, as an import would find it, or NULL. */
-static const char *find_distribution(const python *py, const char *name, char version[RF_VERSION_SIZE])
+static const char *find_distribution(python *py, const char *name, char version[RF_VERSION_SIZE])
 {
     for (size_t i = 0; i < py->search.size; i += strlen(py->search.data + i) + 1)
-        if (find_in_folder(py->search.data + i, name, version))
+        if (find_in_folder(py, py->search.data + i, name, version))
             return py->search.data + i;
     return NULL;
 }
 
 /* Reads `cuda = '12.1'` or `cuda: Optional[str] = None`; false if the file doesn't say. */
-static bool declared_cuda(const char *folder, char cuda[RF_VERSION_SIZE])
+static bool declared_cuda(python *py, const char *folder, char cuda[RF_VERSION_SIZE])
 {
     char path[PATH_MAX];
     rf_bytes text = {0};
     if (join(path, "%s/torch/version.py", folder))
-        text = read_text(path);
+        text = read_text(py, path);
     bool found = false;
     for (const char *line = text.data; line && !found; line = next_line(line)) {
         size_t size;
@@ -619,7 +633,7 @@ static void local_cuda(const char *version, char cuda[RF_VERSION_SIZE])
         snprintf(cuda, RF_VERSION_SIZE, "%.*s.%c", (int)digits - 1, local + 3, local[3 + digits - 1]);
 }
 
-void rf_python_look(const rf_capture_roots *roots, rf_python *found)
+bool rf_python_look(const rf_capture_roots *roots, rf_python *found)
 {
     python py = {.series = ""};
     *found = (rf_python){.version = ""};
@@ -627,9 +641,11 @@ void rf_python_look(const rf_capture_roots *roots, rf_python *found)
     strcpy(found->version, py.version);
     if (!py.search.failed) {
         const char *folder = find_distribution(&py, "torch", found->torch);
-        if (folder && !declared_cuda(folder, found->cuda))
+        if (folder && !declared_cuda(&py, folder, found->cuda))
             local_cuda(found->torch, found->cuda);
         find_distribution(&py, "numpy", found->numpy);
     }
+    bool complete = !py.no_memory && !py.search.failed;
     rf_bytes_free(&py.search);
+    return complete;
 }
