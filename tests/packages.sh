@@ -14,7 +14,8 @@ case $debian in
     test_packages="$test_packages clang-format debootstrap"
     ;;
 13)
-    build_packages="$build_packages libmagickcore-7.q16-dev libmagickcore-7.q16hdri-dev imagemagick-7.q16hdri"
+    build_packages="$build_packages libmagickcore-7.q16-dev"
+    test_packages="$test_packages libmagickcore-7.q16hdri-dev imagemagick-7.q16hdri"
     ;;
 *)
     echo "$0: this script knows the packages of Debian 12 and 13, not of '${PRETTY_NAME:-this system}'" >&2

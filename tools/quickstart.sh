@@ -15,20 +15,20 @@ cd build
 [ -f config.status ] || ../configure
 make -s -j"$(nproc)"
 
-case $debian in
-12)
-    module=magick6-q16
-    coders=$(sed -n 's/^MAGICK6_Q16_SYSTEM_CODERDIR = //p' tests/Makefile)
+if [ "$debian" = 12 ]; then
     convert=/usr/bin/convert
     identify=/usr/bin/identify
-    ;;
-*)
-    module=magick7-q16
-    coders=$(sed -n 's/^MAGICK7_Q16_SYSTEM_CODERDIR = //p' tests/Makefile)
-    convert="/usr/bin/magick"
+    module=magick6-q16
+else
+    convert="/usr/bin/magick convert"
     identify="/usr/bin/magick identify"
-    ;;
-esac
+    module=magick7-q16
+    case $(/usr/bin/magick -version) in
+    *HDRI*) module=magick7-q16hdri ;;
+    esac
+fi
+name=$(echo $module | tr 'a-z-' 'A-Z_')
+coders=$(sed -n "s/^${name}_SYSTEM_CODERDIR = //p" tests/Makefile)
 # ImageMagick finds an uninstalled coder so; after `make install` it needs no variable.
 export MAGICK_CODER_MODULE_PATH="$top/build/magick-coder/$module:$coders"
 
