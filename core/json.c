@@ -611,14 +611,15 @@ void rf_json_names_end(rf_json_names *names)
 /* White space that a splice copies is at most this long: a hostile text mustn't grow by what it already wastes. */
 #define STYLE_MOST 4096
 
-/* The part of a run of white space that makes a new line: from its last line break on; empty if it has none. */
+/* The white space before `end` that makes a new line, from its last line break on; empty if there is none.  `start` is
+   where the neighbour ends. */
 static rf_span line_break(const char *text, size_t start, size_t end)
 {
     size_t at = end;
 
-    while (at > start && text[at - 1] != '\n')
+    while (at > start && text[at - 1] != '\n' && is_space((unsigned char)text[at - 1]))
         at--;
-    if (at == start || end - at > STYLE_MOST)
+    if (at == start || text[at - 1] != '\n' || end - at > STYLE_MOST)
         return (rf_span){end, end};
     at--;
     if (at > start && text[at - 1] == '\r')
