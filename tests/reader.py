@@ -300,7 +300,7 @@ def check_writer(artifact, fresh):
         check(type(record.get("extra")) is dict, where + "extra left out")
         check_record(artifact, i, record, where, fresh)
     check(position == artifact.table_offset, f"gap before the manifest, at byte {position}")
-    check(artifact.table_offset + artifact.table_size == len(data), "bytes after the manifest")
+    check(not data[artifact.table_offset + artifact.table_size:].strip(b"\0"), "bytes after the manifest")
     count = len(artifact.chunks)
     check(header[5] == artifact.table_size and header[6] == count, "header's chunk_count lies")
     check(header[1:4] == (1, 0, 0) and header[8] == 0, "header's version, flags or reserved")

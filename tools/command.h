@@ -88,7 +88,7 @@ void print_safe(FILE *out, const char *text, size_t size);
 void print_wrapped(const char *text, size_t size, unsigned column);
 /* A JSON string.  Bytes that aren't UTF-8 become U+DC80 to U+DCFF, as Python's surrogateescape has them. */
 void print_json_string(const char *text, size_t size);
-/* JSON that was checked before, on one line. */
+/* JSON that was checked before, on one line: a line break and the indentation after it become a space. */
 void print_json_line(const char *json, size_t size);
 
 #define TABLE_COLUMNS 8
@@ -104,6 +104,10 @@ struct table {
 };
 
 void table_add(struct table *table, const char *text, size_t size);
+/* Appends to the last cell. */
+void table_append(struct table *table, const char *text, size_t size);
+/* Whether the last row begins with that text. */
+bool table_row_is(const struct table *table, const char *text, size_t size);
 void table_format(struct table *table, const char *format, ...) PRINTF(2, 3);
 void table_print(struct table *table, unsigned indent); /* and empties it */
 

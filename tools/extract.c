@@ -49,7 +49,7 @@ static bool write_output(const char *path, const raiiaf_buffer *head, const raii
 static bool chunk_failed(const struct wishes *wishes, const raiiaf_error *error)
 {
     if (error->status == RAIIAF_ERROR_LOSSY && wishes->flags == 0)
-        report(_("%s (--accept-lossy takes it as it is)"), error->text);
+        report(_("%s (--accept-lossy asks for them)"), error->text);
     else
         report_error(error);
     return false;

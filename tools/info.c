@@ -220,13 +220,28 @@ static void print_image(const struct facts *facts)
     printf("  %-10s  %s %s\n", "", facts->image_chunk.sha256, _("(SHA-256 as recorded)"));
 }
 
+/* The length of "tags" in "tags.3", of all of other names. */
+static size_t base_length(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    bool element = dot != NULL && dot[1] != 0 && strspn(dot + 1, "0123456789") == strlen(dot + 1);
+    return element ? (size_t)(dot - name) : strlen(name);
+}
+
+/* The elements of an array share a row. */
 static bool add_setting(void *user, const char *name, const raiiaf_value *value)
 {
     raiiaf_buffer text = {0};
+    size_t length = base_length(name);
     bool elsewhere = strcmp(name, "prompt") == 0 || strcmp(name, "negative_prompt") == 0;
     if (!elsewhere && raiiaf_value_text(value, &text, NULL) == RAIIAF_OK && text.size > 0) {
-        table_add(user, name, strlen(name));
-        table_add(user, (const char *)text.data, text.size);
+        if (name[length] != 0 && table_row_is(user, name, length)) {
+            table_append(user, ", ", 2);
+            table_append(user, (const char *)text.data, text.size);
+        } else {
+            table_add(user, name, length);
+            table_add(user, (const char *)text.data, text.size);
+        }
     }
     raiiaf_buffer_free(&text);
     return true;

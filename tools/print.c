@@ -173,15 +173,15 @@ void print_json_string(const char *text, size_t size)
 
 void print_json_line(const char *json, size_t size)
 {
-    while (size > 0) { /* a line's end can only stand between tokens */
-        size_t line = 0;
+    for (size_t i = 0; i < size;) { /* a line's end can only stand between tokens, and white space after it too */
+        size_t line = i;
         while (line < size && json[line] != '\n' && json[line] != '\r')
             line++;
-        fwrite(json, 1, line, stdout);
+        fwrite(json + i, 1, line - i, stdout);
         if (line < size)
             fputc(' ', stdout);
-        json += line < size ? line + 1 : line;
-        size -= line < size ? line + 1 : line;
+        for (i = line; i < size && strchr("\n\r\t ", json[i]) != NULL;)
+            i++;
     }
 }
 
@@ -192,10 +192,24 @@ void print_json_line(const char *json, size_t size)
 void table_add(struct table *table, const char *text, size_t size)
 {
     table->cells = checked(realloc(table->cells, (table->count + 1) * sizeof *table->cells));
-    char *copy = checked(malloc(size + 1));
-    memcpy(copy, text, size);
-    copy[size] = 0;
-    table->cells[table->count++] = (struct cell){copy, size};
+    table->cells[table->count++] = (struct cell){NULL, 0};
+    table_append(table, text, size);
+}
+
+void table_append(struct table *table, const char *text, size_t size)
+{
+    struct cell *cell = &table->cells[table->count - 1];
+    cell->text = checked(realloc(cell->text, cell->size + size + 1));
+    memcpy(cell->text + cell->size, text, size);
+    cell->size += size;
+}
+
+bool table_row_is(const struct table *table, const char *text, size_t size)
+{
+    if (table->count < table->columns)
+        return false;
+    const struct cell *cell = &table->cells[table->count - table->columns];
+    return cell->size == size && memcmp(cell->text, text, size) == 0;
 }
 
 void table_format(struct table *table, const char *format, ...)

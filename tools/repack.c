@@ -44,6 +44,7 @@ static int open_temporary(const char *target)
 /* Two files, and whether what was looked at so far is the same in both. */
 struct pair {
     const raiiaf_file *old, *new;
+    const char *base; /* of the members that are being compared */
     bool same;
 };
 
@@ -65,24 +66,10 @@ static bool same_stored(const struct pair *pair, size_t i)
     return same;
 }
 
-static bool same_chunk(const struct pair *pair, size_t i)
+/* The JSON pointer to a member of `base`; free it. */
+static char *pointer_to(const char *base, const char *name)
 {
-    raiiaf_chunk_info old, new;
-    char path[64];
-    raiiaf_chunk_get(pair->old, i, &old);
-    raiiaf_chunk_get(pair->new, i, &new);
-    snprintf(path, sizeof path, "/chunks/%zu/extra", i);
-    if (strcmp(old.type, new.type) != 0 || old.size != new.size || strcmp(old.sha256, new.sha256) != 0 ||
-        old.dtype != new.dtype || !same_place(pair, path))
-        return false;
-    bool known = strcmp(old.type, "LATN") == 0 || strcmp(old.type, "DATA") == 0 || strcmp(old.type, "ENVC") == 0;
-    return known || same_stored(pair, i); /* what raiiaf_verify can't vouch for */
-}
-
-/* A JSON pointer's "~" and "/" in `name` escaped; free it. */
-static char *pointer_to(const char *name)
-{
-    char *pointer = checked(malloc(2 * strlen(name) + 2)), *out = pointer;
+    char *pointer = checked(malloc(strlen(base) + 2 * strlen(name) + 2)), *out = stpcpy(pointer, base);
     *out++ = '/';
     for (; *name != 0; name++) {
         bool special = *name == '~' || *name == '/';
@@ -97,13 +84,30 @@ static char *pointer_to(const char *name)
 static bool compare_member(void *user, const char *name, const raiiaf_value *value)
 {
     struct pair *pair = user;
+    char *pointer = pointer_to(pair->base, name);
     (void)value;
-    if (strcmp(name, "chunks") == 0 || strcmp(name, "file_info") == 0) /* tell how the rest is stored */
-        return true;
-    char *pointer = pointer_to(name);
-    pair->same = same_place(pair, pointer);
+    if (strcmp(pointer, "/chunks") != 0 && strcmp(pointer, "/file_info") != 0) /* they tell how the rest is stored */
+        pair->same = same_place(pair, pointer);
     free(pointer);
     return pair->same;
+}
+
+/* What a record says of its payload: old layouts leave some of it out, and their other members are ours to keep. */
+static bool same_chunk(struct pair *pair, size_t i)
+{
+    raiiaf_chunk_info old, new;
+    char base[64];
+    raiiaf_chunk_get(pair->old, i, &old);
+    raiiaf_chunk_get(pair->new, i, &new);
+    if (strcmp(old.type, new.type) != 0 || old.size != new.size || strcmp(old.sha256, new.sha256) != 0 ||
+        old.dtype != new.dtype || old.rank != new.rank ||
+        memcmp(old.shape, new.shape, old.rank * sizeof old.shape[0]) != 0)
+        return false;
+    snprintf(base, sizeof base, "/chunks/%zu/extra", i);
+    pair->base = base;
+    raiiaf_each(pair->old, base, compare_member, pair);
+    bool known = strcmp(old.type, "LATN") == 0 || strcmp(old.type, "DATA") == 0 || strcmp(old.type, "ENVC") == 0;
+    return pair->same && (known || same_stored(pair, i)); /* what raiiaf_verify can't vouch for */
 }
 
 static bool same_content(const raiiaf_file *old, const raiiaf_file *new)
@@ -111,6 +115,7 @@ static bool same_content(const raiiaf_file *old, const raiiaf_file *new)
     struct pair pair = {.old = old, .new = new, .same = raiiaf_chunk_count(old) == raiiaf_chunk_count(new)};
     for (size_t i = 0; pair.same && i < raiiaf_chunk_count(old); i++)
         pair.same = same_chunk(&pair, i);
+    pair.base = "";
     if (pair.same)
         raiiaf_each(old, "", compare_member, &pair);
     if (pair.same)
