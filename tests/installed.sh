@@ -15,9 +15,7 @@ for file in bin/raiiaf include/raiiaf.h lib/libraiiaf.so lib/libraiiaf.a lib/pkg
 done
 if [ -n "$destdir" ]; then
     LD_LIBRARY_PATH=$prefix/lib
-    PKG_CONFIG_SYSROOT_DIR=$destdir
-    PKG_CONFIG_LIBDIR=$prefix/lib/pkgconfig
-    export LD_LIBRARY_PATH PKG_CONFIG_SYSROOT_DIR PKG_CONFIG_LIBDIR
+    export LD_LIBRARY_PATH
 fi
 
 "$prefix/bin/raiiaf" --version
@@ -41,7 +39,8 @@ int main(int count, char **names)
 }
 PROGRAM
 # shellcheck disable=SC2046 # flags
-cc -o "$work/program" "$work/program.c" $(pkg-config --cflags --libs raiiaf)
+cc -o "$work/program" "$work/program.c" \
+    $(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --define-variable=prefix="$prefix" --cflags --libs raiiaf)
 "$work/program" "$sample"
 
 found=no
