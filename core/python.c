@@ -624,12 +624,12 @@ static bool declared_cuda(python *py, const char *folder, char cuda[RF_VERSION_S
     return found;
 }
 
-/* "12.1" of "2.3.1+cu121": the last digit is the minor version. */
+/* "12.1" of "2.3.1+cu121" or "2.3.1+cu121.with.pypi.cudnn": the last digit is the minor version. */
 static void local_cuda(const char *version, char cuda[RF_VERSION_SIZE])
 {
     const char *local = strstr(version, "+cu");
     size_t digits = local ? count_digits(local + 3) : 0;
-    if (digits >= 2 && !local[3 + digits])
+    if (digits >= 2 && (!local[3 + digits] || local[3 + digits] == '.'))
         snprintf(cuda, RF_VERSION_SIZE, "%.*s.%c", (int)digits - 1, local + 3, local[3 + digits - 1]);
 }
 
