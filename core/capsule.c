@@ -428,14 +428,15 @@ static raiiaf_status read_member(joining *j)
 {
     const raiiaf_file *file = j->capsule;
     const char *text = file->text.data;
-    rf_span member, record;
+    rf_span member, record, type;
     uint64_t stored_size;
     if (!rf_find(file, "/capsule", &member) || rf_json_type(text, member) != RAIIAF_JSON_OBJECT)
         return rf_fail(j->error, RAIIAF_ERROR_ARGUMENT, "no-capsule", RF_NAME(file->name), _("is not a capsule"));
     if (!rf_json_member(text, member, "image_record", &record) ||
         rf_json_type(text, record) != RAIIAF_JSON_OBJECT)
         return RAIIAF_OK;
-    if (!number_at(file, record, "offset", &j->image_offset) ||
+    if (!rf_json_member(text, record, "type", &type) || rf_json_type(text, type) != RAIIAF_JSON_STRING ||
+        !rf_json_string_equals(text, type, "DATA") || !number_at(file, record, "offset", &j->image_offset) ||
         !number_at(file, record, "compressed_size", &stored_size) ||
         !number_at(file, member, "position", &j->position))
         return rf_fail(j->error, RAIIAF_ERROR_DAMAGED, "capsule", RF_WHERE(file->name, "manifest", file->table_offset),
@@ -631,13 +632,17 @@ static void exchange(raiiaf_file *capsule, raiiaf_file *joined)
 static raiiaf_status detach(const joining *j)
 {
     raiiaf_file *file = j->capsule;
-    file->image_record = strndup(file->text.data + j->record.start, j->record.end - j->record.start);
+    char *record = strndup(file->text.data + j->record.start, j->record.end - j->record.start);
+    raiiaf_status status = record ? rf_drop(file, "/capsule", j->error) : rf_fail_memory(j->error, file->name);
+    if (status != RAIIAF_OK) {
+        free(record);
+        return status;
+    }
+    file->image_record = record;
     file->image_position = (size_t)j->position;
-    if (!file->image_record)
-        return rf_fail_memory(j->error, file->name);
     file->image_changed = true;
     file->edited = true;
-    return rf_drop(file, "/capsule", j->error);
+    return RAIIAF_OK;
 }
 
 raiiaf_status raiiaf_capsule_join(raiiaf_file *capsule, const void *stored, size_t size, raiiaf_error *error)
@@ -658,8 +663,9 @@ raiiaf_status raiiaf_capsule_join(raiiaf_file *capsule, const void *stored, size
     if (!joined && has_record(&j))
         status = join_edited(&j, &joined);
     else if (!joined) {
-        capsule->edited = true;
-        return rf_drop(capsule, "/capsule", error);
+        status = rf_drop(capsule, "/capsule", error);
+        capsule->edited = status == RAIIAF_OK;
+        return status;
     }
     if (status == RAIIAF_OK && has_record(&j))
         status = raiiaf_chunk_read(joined, raiiaf_image_chunk(joined), 0, &image, error);

@@ -8,6 +8,7 @@
 
 #include "base.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -110,8 +111,9 @@ raiiaf_status rf_fail_memory(raiiaf_error *error, const char *name)
 raiiaf_status rf_fail_errno(raiiaf_error *error, int number, const char *id, const rf_where *where,
                             const char *format, ...)
 {
+    raiiaf_status status = number == ENOMEM ? RAIIAF_ERROR_MEMORY : RAIIAF_ERROR_IO;
     if (!error)
-        return RAIIAF_ERROR_IO;
+        return status;
     char message[sizeof error->text];
     va_list arguments;
     va_start(arguments, format);
@@ -122,7 +124,7 @@ raiiaf_status rf_fail_errno(raiiaf_error *error, int number, const char *id, con
         /* the GNU form returns the text, which need not be in `reason` */
         snprintf(message + used, sizeof message - (size_t)used, ": %s", strerror_r(number, reason, sizeof reason));
     }
-    return fail(error, RAIIAF_ERROR_IO, id, where, message);
+    return fail(error, status, id, where, message);
 }
 
 void raiiaf_limits_default(raiiaf_limits *limits)

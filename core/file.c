@@ -153,7 +153,14 @@ static raiiaf_status read_manifest(raiiaf_file *file, raiiaf_error *error)
                          size - RF_CHUNK_HEADER, file->limits.manifest_size);
         goto done;
     }
-    char *text = rf_budget_take(file->budget, size) ? malloc((size_t)size + 1) : NULL;
+    if (!rf_budget_take(file->budget, size)) {
+        status = rf_fail(error, RAIIAF_ERROR_LIMIT, "memory-budget", &where,
+                         _("needs %" PRIu64 " more bytes of memory than the limit allows; "
+                           "raise raiiaf_limits.memory if you trust the file"),
+                         size);
+        goto done;
+    }
+    char *text = malloc((size_t)size + 1);
     if (!text) {
         status = rf_fail_memory(error, file->name);
         goto done;
@@ -206,10 +213,15 @@ typedef struct record {
     raiiaf_error *error;
 } record;
 
-static raiiaf_status bad_record(const record *r, const char *id, const char *message)
+static raiiaf_status refuse_record(const record *r, raiiaf_status status, const char *id, const char *message)
 {
     const rf_where where = {r->file->name, r->name, r->chunk->info.offset ? r->chunk->info.offset : RAIIAF_NO_OFFSET};
-    return rf_fail(r->error, RAIIAF_ERROR_DAMAGED, id, &where, "%s", message);
+    return rf_fail(r->error, status, id, &where, "%s", message);
+}
+
+static raiiaf_status bad_record(const record *r, const char *id, const char *message)
+{
+    return refuse_record(r, RAIIAF_ERROR_DAMAGED, id, message);
 }
 
 static bool member(const record *r, const char *name, rf_span *value)
@@ -299,10 +311,11 @@ static raiiaf_status read_shape(const record *r, rf_span extra)
         if (!rf_json_uint64(text, walk.value, &length) || length == 0 || length > UINT32_MAX)
             return bad_record(r, "latent-shape", _("an axis of its shape is not a whole number above 0"));
         if (limits->dimension && length > limits->dimension)
-            return bad_record(r, "latent-dimension", _("an axis of its shape is longer than the limit"));
+            return refuse_record(r, RAIIAF_ERROR_LIMIT, "latent-dimension",
+                                 _("an axis of its shape is longer than the limit"));
         if (!rf_multiply(elements, length, &elements) ||
             (limits->latent_elements && elements > limits->latent_elements))
-            return bad_record(r, "latent-elements", _("it has more elements than the limit"));
+            return refuse_record(r, RAIIAF_ERROR_LIMIT, "latent-elements", _("it has more elements than the limit"));
         info->shape[info->rank++] = (uint32_t)length;
     }
     if (info->rank == 0)
@@ -310,7 +323,7 @@ static raiiaf_status read_shape(const record *r, rf_span extra)
     /* The size settles the type of element; what the record says of it only describes. */
     if (rf_multiply(elements, 4, &bytes) && bytes == info->size)
         info->dtype = RAIIAF_FLOAT32;
-    else if (elements * 2 == info->size)
+    else if (rf_multiply(elements, 2, &bytes) && bytes == info->size)
         info->dtype = RAIIAF_FLOAT16;
     else
         return bad_record(r, "latent-size", _("its shape doesn't fit its size in bytes"));

@@ -12,6 +12,7 @@
 #include "file.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MODEL_INFO "/model_info"
@@ -29,28 +30,32 @@ static const rf_where *manifest_of(const raiiaf_file *file, rf_where *where)
 
 /* ---- pointers ---- */
 
-/* Takes the next token off a pointer, decoded; false at its end or where it is malformed. */
-static bool next_token(const char **pointer, rf_bytes *token)
+/* Takes the next token off a pointer, decoded, into room for all of it; false at the end or where it is malformed. */
+static bool decode_token(const char **pointer, char *token)
 {
     const char *p = *pointer;
 
-    token->size = 0;
-    rf_bytes_append(token, "", 0);
+    *token = '\0';
     if (*p++ != '/')
         return false;
-    while (*p && *p != '/') {
-        size_t run = strcspn(p, "~/");
-        rf_bytes_append(token, p, run);
-        p += run;
-        if (*p == '~') {
-            if (p[1] != '0' && p[1] != '1')
-                return false;
-            rf_bytes_string(token, p[1] == '0' ? "~" : "/");
-            p += 2;
-        }
+    for (; *p && *p != '/'; p++) {
+        if (*p == '~' && p[1] != '0' && p[1] != '1')
+            return false;
+        *token++ = *p != '~' ? *p : *++p == '0' ? '~' : '/';
     }
+    *token = '\0';
     *pointer = p;
-    return !token->failed;
+    return true;
+}
+
+static bool next_token(const char **pointer, rf_bytes *token)
+{
+    token->size = 0;
+    rf_bytes_append(token, *pointer, strlen(*pointer)); /* as much room as it can take */
+    if (token->failed || !decode_token(pointer, token->data))
+        return false;
+    token->size = strlen(token->data);
+    return true;
 }
 
 void rf_pointer_append(rf_bytes *pointer, const char *name, size_t size)
@@ -115,15 +120,19 @@ static bool child(const char *text, rf_span parent, const char *token, rf_span *
                : rf_json_member(text, parent, token, value);
 }
 
+/* A place of ordinary length is found without memory being taken: "not there" must not mean "no memory". */
 static bool find_in(const char *text, rf_span metadata, const char *pointer, rf_span *value)
 {
-    rf_bytes token = {0};
-    bool found = true;
+    char room[256];
+    size_t size = strlen(pointer) + 1;
+    char *token = size <= sizeof room ? room : malloc(size);
+    bool found = token;
 
     *value = metadata;
     while (found && *pointer)
-        found = next_token(&pointer, &token) && child(text, *value, token.data, value);
-    rf_bytes_free(&token);
+        found = decode_token(&pointer, token) && child(text, *value, token, value);
+    if (token != room)
+        free(token);
     return found;
 }
 

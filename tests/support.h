@@ -351,16 +351,25 @@ inline raiiaf_chunk_info chunk_info(const raiiaf_file *file, size_t i)
     return info;
 }
 
+inline bool lacks_key(const raiiaf_file *file, size_t i)
+{
+    return get(file, ("/chunks/" + std::to_string(i) + "/extra/key").c_str()) == "(none)";
+}
+
 // All that a file holds, to compare it with another: type, key, shape and payload (unknown chunks: as stored).
-inline std::vector<std::string> contents(const raiiaf_file *file)
+// `written` names latents without a key, which only the drafts of gen5 have, as they are named when written anew.
+inline std::vector<std::string> contents(const raiiaf_file *file, bool written = false)
 {
     std::vector<std::string> all;
+    size_t latent = 0;
     for (size_t i = 0; i < raiiaf_chunk_count(file); i++) {
         raiiaf_chunk_info info = chunk_info(file, i);
         std::string line = info.type;
         bool known = line == "LATN" || line == "DATA" || line == "ENVC";
         if (line == "LATN") {
-            line += std::string(" ") + info.key + " " + std::to_string(info.dtype);
+            bool named = written && lacks_key(file, i);
+            line += " " + (named ? "latent_" + std::to_string(latent) : info.key) + " " + std::to_string(info.dtype);
+            latent++;
             for (unsigned axis = 0; axis < info.rank; axis++)
                 line += " " + std::to_string(info.shape[axis]);
         }

@@ -47,7 +47,8 @@ void expect_latent(const raiiaf_file *file, size_t n, const Json &told)
     raiiaf_chunk_info info = test::chunk_info(file, i);
     EXPECT_STREQ("LATN", info.type);
     EXPECT_EQ(told["sha256"].text(), info.sha256);
-    EXPECT_EQ(told["key"].text(), info.key);
+    // The drafts of gen5 have no keys at all.
+    EXPECT_EQ(test::lacks_key(file, i) ? "" : told["key"].text(), info.key);
     EXPECT_EQ(told["dtype"].text() == "float16" ? RAIIAF_FLOAT16 : RAIIAF_FLOAT32, info.dtype);
     ASSERT_EQ(told["shape"].size(), info.rank);
     for (unsigned axis = 0; axis < info.rank; axis++)
@@ -221,7 +222,7 @@ TEST_P(Golden, ThroughCallbacksInThreeReads)
         ASSERT_GOOD(raiiaf_image_probe(file, &info, &error));
     }
     EXPECT_GE(3u, counted.reads) << "to know everything but payloads";
-    uint64_t few = story["header"]["chunk_table_size"].number() + (128 << 10);
+    uint64_t few = story["header"]["chunk_table_size"].number() + (256 << 10);
     EXPECT_GE(few, counted.read_bytes) << "read more than header, manifest and the head of the image";
     expect_story(file, story);
     EXPECT_EQ(0u, counted.closes);
@@ -268,7 +269,7 @@ TEST_P(Golden, EditedKeepsAllElse)
 {
     File file;
     ASSERT_NO_FATAL_FAILURE(open(file));
-    std::vector<std::string> contents = test::contents(file);
+    std::vector<std::string> contents = test::contents(file, true);
     std::string model = test::get(file, "/model_info"), prompt = test::get(file, "/model_info/prompt");
     ASSERT_NE("(none)", prompt);
     ASSERT_GOOD(raiiaf_set(file, "/model_info/prompt", "\"another one\"", 13, &error));
@@ -298,6 +299,8 @@ TEST_P(Golden, EditedKeepsAllElse)
     EXPECT_EQ(model, undone);
     for (size_t i = 0; i < raiiaf_chunk_count(again); i++) {
         std::string extra = "/chunks/" + std::to_string(i) + "/extra";
+        if (*test::chunk_info(file, i).type == 'L' && test::lacks_key(file, i))
+            extra += "/shape"; // it has got a key
         EXPECT_EQ(test::get(file, extra.c_str()), test::get(again, extra.c_str()));
     }
 }
@@ -309,11 +312,13 @@ TEST_P(Golden, RepackedKeepsAllAndGrowsNowhere)
     raiiaf_save_options options{};
     options.repack = true;
     std::string saved = test::save_bytes(file, &options);
-    EXPECT_GE(bytes.size() + 256, saved.size());
+    if (raiiaf_layout_of(file) != RAIIAF_LAYOUT_GEN5) { // whose zstd for latents isn't legal any more
+        EXPECT_GE(bytes.size() + 64, saved.size());
+    }
     File again;
     ASSERT_GOOD(test::open_bytes(again, saved, &error));
     EXPECT_GOOD(raiiaf_verify(again, 0, nullptr, nullptr, &error));
-    EXPECT_EQ(test::contents(file), test::contents(again));
+    EXPECT_EQ(test::contents(file, true), test::contents(again));
     for (size_t n = 0; n < raiiaf_latent_count(again); n++) {
         raiiaf_chunk_info info = test::chunk_info(again, raiiaf_latent_chunk(again, n));
         EXPECT_GE(info.size + 12, info.stored_size) << "never larger than raw";
@@ -379,7 +384,9 @@ TEST_P(GoldenImage, CapsuleBesideThatPictureOrAnother)
             raiiaf_chunk_info was = test::chunk_info(file, raiiaf_latent_chunk(file, n));
             raiiaf_chunk_info is = test::chunk_info(again, raiiaf_latent_chunk(again, n));
             EXPECT_STREQ(was.sha256, is.sha256);
-            EXPECT_STREQ(was.key, is.key);
+            if (!test::lacks_key(file, raiiaf_latent_chunk(file, n))) {
+                EXPECT_STREQ(was.key, is.key);
+            }
             EXPECT_EQ(!same, is.stale);
         }
         EXPECT_EQ(test::chunks_of(file, "ENVC").size(), test::chunks_of(again, "ENVC").size());

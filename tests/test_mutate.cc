@@ -30,9 +30,9 @@ class Random
         state ^= state << 17;
         return state;
     }
-    size_t below(size_t limit)
+    size_t below(size_t limit) // 0 below 0
     {
-        return static_cast<size_t>((*this)() % limit);
+        return limit ? static_cast<size_t>((*this)() % limit) : 0;
     }
 
   private:
@@ -114,6 +114,8 @@ const char *const words[] = {"null",        "true",       "-1",
 
 void change_bytes(std::string &text, Random &random)
 {
+    if (text.empty())
+        return;
     size_t at = random.below(text.size());
     switch (random.below(5)) {
     case 0:
