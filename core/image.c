@@ -343,7 +343,7 @@ static void present_digest(const raiiaf_file *file, const raiiaf_buffer *image, 
 static bool is_image_before(const raiiaf_file *file, const raiiaf_buffer *payload)
 {
     char sha256[RF_SHA256_HEX];
-    if (!file->image_before[0] || file->image_changed)
+    if (!file->image_record)
         return false;
     rf_sha256(payload->data, payload->size, sha256);
     return strcmp(sha256, file->image_before) == 0;
@@ -401,7 +401,7 @@ raiiaf_status raiiaf_image_set(raiiaf_file *file, const void *data, size_t size,
         memcpy(rf_buffer_data(&payload), data, size);
 
     present_digest(file, &present, before);
-    if (chunk == RAIIAF_NONE && is_image_before(file, &payload))
+    if (is_image_before(file, &payload))
         same = true;
     else if (pixel_digest)
         same = before[0] && rf_pixels_same(before, pixel_digest);
@@ -412,7 +412,7 @@ raiiaf_status raiiaf_image_set(raiiaf_file *file, const void *data, size_t size,
         goto done;
     /* What isn't known now can be told later from the chunk. */
     snprintf(file->picture_before, sizeof file->picture_before, "%s", pixel_digest ? pixel_digest : same ? before : "");
-    file->picture_changed |= had_picture && !same;
+    file->picture_changed |= !same;
 done:
     raiiaf_buffer_free(&payload);
     raiiaf_buffer_free(&present);
