@@ -255,7 +255,7 @@ raiiaf_status raiiaf_npy_read(const void *npy, size_t size, const char *name, ra
                               uint32_t shape[RAIIAF_MAX_RANK], raiiaf_buffer *tensor, raiiaf_error *error)
 {
     *tensor = (raiiaf_buffer){0};
-    literal text;
+    literal text = {0};
     header h = {0};
     raiiaf_status status = split(npy, size, name, &text, error);
     if (status)

@@ -53,9 +53,8 @@ static struct {
     FUNCTIONS(POINTER);
 } zfp;
 
-static pthread_once_t zfp_once = PTHREAD_ONCE_INIT;
+static pthread_mutex_t zfp_mutex = PTHREAD_MUTEX_INITIALIZER;
 static bool zfp_loaded;
-static char zfp_reason[256];
 
 #define STREAM_WORD 8
 
@@ -65,17 +64,8 @@ static char zfp_reason[256];
 /* No block of a stream takes more bits: zfp's own bound is 16658, and 15 bits hold a header's minimum for a block. */
 #define BLOCK_BITS_MOST 32768
 
-static void *find(void *library, const char *name)
-{
-    void *symbol = dlsym(library, name);
-    if (!symbol && zfp_loaded) {
-        zfp_loaded = false;
-        snprintf(zfp_reason, sizeof zfp_reason, LIBRARY " lacks %s", name);
-    }
-    return symbol;
-}
-
-static void load(void)
+/* Fills `reason` where it fails; the next latent tries again, since memory may have been short. */
+static bool load(char *reason, size_t size)
 {
     /* DEEPBIND makes zfp call its own functions whatever else the host has loaded; the run-time libraries of sanitizers
        end the process when they see it. */
@@ -83,15 +73,17 @@ static void load(void)
     if (dlsym(RTLD_DEFAULT, "__sanitizer_set_death_callback"))
         flags &= ~RTLD_DEEPBIND;
     void *library = dlopen(LIBRARY, flags);
-    if (!library) {
-        const char *reason = dlerror();
-        snprintf(zfp_reason, sizeof zfp_reason, "%s", reason ? reason : LIBRARY);
-        return;
-    }
-    zfp_loaded = true;
-#define FIND(name) *(void **)&zfp.name = find(library, #name)
+    bool complete = library;
+#define FIND(name) complete = complete && (*(void **)&zfp.name = dlsym(library, #name))
     FUNCTIONS(FIND);
 #undef FIND
+    if (complete)
+        return true;
+    const char *text = dlerror();
+    snprintf(reason, size, "%s", text ? text : LIBRARY);
+    if (library)
+        dlclose(library);
+    return false;
 }
 
 static raiiaf_status need_zfp(const rf_where *where, raiiaf_error *error)
@@ -101,13 +93,17 @@ static raiiaf_status need_zfp(const rf_where *where, raiiaf_error *error)
     return rf_fail(error, RAIIAF_ERROR_UNSUPPORTED, "zfp-missing", where,
                    _("zfp latents can't be handled on a big-endian machine"));
 #endif
-    pthread_once(&zfp_once, load);
-    if (zfp_loaded)
+    char reason[256];
+    pthread_mutex_lock(&zfp_mutex);
+    zfp_loaded = zfp_loaded || load(reason, sizeof reason);
+    bool loaded = zfp_loaded;
+    pthread_mutex_unlock(&zfp_mutex);
+    if (loaded)
         return RAIIAF_OK;
     return rf_fail(error, RAIIAF_ERROR_UNSUPPORTED, "zfp-missing", where,
                    _("a zfp latent needs libzfp, which can't be loaded (%s); install the package libzfp1 or, from "
                      "Debian 13 on, libzfp1t64"),
-                   zfp_reason);
+                   reason);
 }
 
 bool rf_zfp_available(raiiaf_error *error)
