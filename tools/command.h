@@ -41,6 +41,7 @@ int repack_run(int argc, char **argv);
 /* ---- messages (report.c): all to standard error, control characters escaped ---- */
 
 void report(const char *format, ...) PRINTF(1, 2);
+void warn(const char *format, ...) PRINTF(1, 2);
 void report_error(const raiiaf_error *error);
 void report_warning(void *user, const raiiaf_error *warning); /* a raiiaf_warning_callback */
 /* Says what is wrong with the call (NULL: getopt has said it) and where help is; returns EXIT_USAGE. */

@@ -37,6 +37,9 @@ static bool add_loaded(raiiaf_file *file, const char *path,
 
 static raiiaf_status add_image(raiiaf_file *file, const void *data, size_t size, raiiaf_error *error)
 {
+    raiiaf_image_info info;
+    if (!raiiaf_image_probe_memory(data, size, &info) || info.format == RAIIAF_IMAGE_UNKNOWN)
+        warn("%s", _("the image is no PNG, JPEG, WebP or BMP file; it is kept as it is"));
     return raiiaf_image_set(file, data, size, NULL, error);
 }
 
@@ -170,6 +173,17 @@ static int parse(int argc, char **argv, struct recipe *recipe)
     return -1;
 }
 
+/* Readers look latents up by their keys. */
+static bool key_occurs_before(const struct recipe *recipe, size_t i)
+{
+    size_t length = strcspn(recipe->latents[i], "=") + 1;
+    for (size_t j = 0; j < i; j++) {
+        if (strncmp(recipe->latents[i], recipe->latents[j], length) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* -1: the call makes sense; else the exit status. */
 static int check(int argc, char **argv, const struct recipe *recipe)
 {
@@ -180,6 +194,8 @@ static int check(int argc, char **argv, const struct recipe *recipe)
         const char *path = strchr(recipe->latents[i], '=');
         if (path == NULL)
             return usage_error("create", _("--latent wants KEY=X.npy, not '%s'"), recipe->latents[i]);
+        if (key_occurs_before(recipe, i))
+            return usage_error("create", _("--latent '%s': the KEY has been given before"), recipe->latents[i]);
         standard += is_standard(path + 1);
     }
     if (malformed != NULL)

@@ -9,8 +9,10 @@
 #include "command.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct command commands[] = {
     {"info", N_("tell what is in files"), info_run},
@@ -56,8 +58,19 @@ static int run(int argc, char **argv)
     return usage_error(NULL, _("there is no command '%s'"), name);
 }
 
+/* A standard stream that was closed would give its number to the next file that is opened, and messages would end up
+   there; so occupied, reading it or writing to it fails. */
+static void occupy_standard_streams(void)
+{
+    for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++) {
+        if (fcntl(i, F_GETFD) < 0)
+            open("/dev/null", i == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+    }
+}
+
 int main(int argc, char **argv)
 {
+    occupy_standard_streams();
     setlocale(LC_ALL, "");
 #ifdef ENABLE_NLS
     bindtextdomain(PACKAGE, LOCALEDIR);

@@ -12,7 +12,6 @@
 #include <string.h>
 
 static void message(const char *kind, const char *format, va_list arguments) PRINTF(2, 0);
-static void warn(const char *format, ...) PRINTF(1, 2);
 
 static void message(const char *kind, const char *format, va_list arguments)
 {
@@ -39,7 +38,7 @@ void report_error(const raiiaf_error *error)
     report("%s", error->text);
 }
 
-static void warn(const char *format, ...)
+void warn(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
