@@ -28,6 +28,28 @@ static const rf_where *manifest_of(const raiiaf_file *file, rf_where *where)
 }
 #define WHERE(file) manifest_of((file), &(rf_where){0})
 
+/* A path in a message: a long one is cut, between characters. */
+#define SHOWN_MOST 200
+typedef struct shown_path {
+    char text[SHOWN_MOST + 4];
+} shown_path;
+
+static const char *show(const char *path, shown_path *shown)
+{
+    size_t size = strlen(path);
+
+    if (size > SHOWN_MOST) {
+        size = SHOWN_MOST;
+        while (size > 0 && ((unsigned char)path[size] & 0xC0) == 0x80)
+            size--;
+        snprintf(shown->text, sizeof shown->text, "%.*s...", (int)size, path);
+    } else {
+        snprintf(shown->text, sizeof shown->text, "%s", path);
+    }
+    return shown->text;
+}
+#define SHOW(path) show((path), &(shown_path){{0}})
+
 /* ---- pointers ---- */
 
 /* Takes the next token off a pointer, decoded, into room for all of it; false at the end or where it is malformed. */
@@ -145,7 +167,7 @@ bool rf_find(const raiiaf_file *file, const char *pointer, rf_span *value)
 
 static raiiaf_status fail_place(const raiiaf_file *file, const char *pointer, raiiaf_error *error)
 {
-    return rf_fail(error, RAIIAF_ERROR_MISSING, "no-such-place", WHERE(file), _("there is no \"%s\""), pointer);
+    return rf_fail(error, RAIIAF_ERROR_MISSING, "no-such-place", WHERE(file), _("there is no \"%s\""), SHOW(pointer));
 }
 
 /* What has to be made at the place `pointer` so that `next` can be put into it. */
@@ -199,7 +221,8 @@ static raiiaf_status put_in(const raiiaf_file *file, rf_bytes *text, const char 
 
     if (depth_at(pointer, json, size) > RAIIAF_MAX_DEPTH)
         return rf_fail(error, RAIIAF_ERROR_LIMIT, "manifest-depth", where,
-                       _("\"%s\" can't be set: the manifest may be nested %d deep at most"), pointer, RAIIAF_MAX_DEPTH);
+                       _("\"%s\" can't be set: the manifest may be nested %d deep at most"), SHOW(pointer),
+                       RAIIAF_MAX_DEPTH);
     for (const char *rest = pointer; *rest && !text->failed;) {
         const char *start = rest;
         if (!next_token(&rest, &token))
@@ -207,9 +230,9 @@ static raiiaf_status put_in(const raiiaf_file *file, rf_bytes *text, const char 
         rf_bytes_append(&place, start, (size_t)(rest - start));
         raiiaf_json type = rf_json_type(text->data, at);
         if (type != RAIIAF_JSON_OBJECT && type != RAIIAF_JSON_ARRAY) {
-            status =
-                rf_fail(error, RAIIAF_ERROR_ARGUMENT, "not-a-container", where,
-                        _("\"%s\" can't be set: what it would be part of is neither an object nor an array"), pointer);
+            status = rf_fail(error, RAIIAF_ERROR_ARGUMENT, "not-a-container", where,
+                             _("\"%s\" can't be set: what it would be part of is neither an object nor an array"),
+                             SHOW(pointer));
             break;
         }
         if (child(text->data, at, token.data, &value)) {
@@ -221,8 +244,9 @@ static raiiaf_status put_in(const raiiaf_file *file, rf_bytes *text, const char 
         size_t index, count = type == RAIIAF_JSON_ARRAY ? count_elements(text->data, at) : 0;
         if (type == RAIIAF_JSON_ARRAY && strcmp(token.data, "-") != 0 &&
             !(rf_pointer_index(token.data, token.size, &index) && index == count)) {
-            status = rf_fail(error, RAIIAF_ERROR_MISSING, "beyond-array", where,
-                             _("\"%s\" can't be set: the array has %zu elements; \"-\" appends one"), pointer, count);
+            status =
+                rf_fail(error, RAIIAF_ERROR_MISSING, "beyond-array", where,
+                        _("\"%s\" can't be set: the array has %zu elements; \"-\" appends one"), SHOW(pointer), count);
             break;
         }
         if (*rest == '\0') {
@@ -394,7 +418,7 @@ static bool kept_by_library(const char *pointer)
 static raiiaf_status refuse_kept(const raiiaf_file *file, const char *pointer, raiiaf_error *error)
 {
     return rf_fail(error, RAIIAF_ERROR_SCHEMA, "kept-by-library", WHERE(file),
-                   _("\"%s\" can't be changed: the library writes it itself"), pointer);
+                   _("\"%s\" can't be changed: the library writes it itself"), SHOW(pointer));
 }
 
 static raiiaf_status refuse_schema(const raiiaf_file *file, const char *path, const char *rule, raiiaf_error *error)
@@ -545,7 +569,7 @@ static raiiaf_status resolve(const raiiaf_file *file, const char *path, bool cre
     if (*path == '\0' || *path == '/') {
         if (!well_formed(path))
             return rf_fail(error, RAIIAF_ERROR_ARGUMENT, "bad-path", WHERE(file),
-                           _("\"%s\" is not a JSON pointer: \"~\" stands for \"~0\" or \"~1\" only"), path);
+                           _("\"%s\" is not a JSON pointer: \"~\" stands for \"~0\" or \"~1\" only"), SHOW(path));
         rf_bytes_string(pointer, skip_metadata_key(file, path));
     } else if (!rf_setting_find(file, path, pointer, &value)) {
         if (!create)
@@ -694,10 +718,11 @@ raiiaf_status raiiaf_set(raiiaf_file *file, const char *path, const char *json, 
 }
 
 /* Writes a typed text as JSON of this type, if it reads as that; RAIIAF_JSON_NULL: of any type. */
-static bool read_as(raiiaf_json type, bool integer, const char *text, rf_bytes *json)
+static bool read_as(raiiaf_json type, const char *text, rf_bytes *json)
 {
     size_t size = strlen(text);
 
+    json->size = 0;
     if (type == RAIIAF_JSON_STRING) {
         rf_bytes_json_string(json, text, size);
         return true;
@@ -708,7 +733,14 @@ static bool read_as(raiiaf_json type, bool integer, const char *text, rf_bytes *
     if (type != RAIIAF_JSON_NULL && rf_json_type(text, span) != type)
         return false;
     rf_bytes_append(json, text + span.start, span.end - span.start);
-    return !integer || json->failed || strspn(json->data, "-0123456789") == json->size;
+    return true;
+}
+
+/* A number that a person may set a known setting to: NaN and Infinity are Python's, not theirs. */
+static bool read_number(bool integer, const char *text, rf_bytes *json)
+{
+    return read_as(RAIIAF_JSON_NUMBER, text, json) &&
+           (json->failed || strspn(json->data, integer ? "-0123456789" : "-+.0123456789Ee") == json->size);
 }
 
 /* "a, b" as ["a", "b"]. */
@@ -729,31 +761,39 @@ static void read_list(const char *text, rf_bytes *json)
     rf_bytes_string(json, "]");
 }
 
-/* What a typed text becomes at a place.  Where it doesn't fit what the schema wants it stays a string, which the schema
-   then refuses in its own words. */
+/* Where the schema says what it wants; a text that doesn't fit stays a string, which the schema then refuses in its own
+   words. */
+static void read_known(raiiaf_json wanted, bool integer, const char *text, rf_bytes *json)
+{
+    if (wanted == RAIIAF_JSON_NUMBER ? read_number(integer, text, json) : read_as(wanted, text, json))
+        return;
+    json->size = 0;
+    if (wanted == RAIIAF_JSON_ARRAY)
+        read_list(text, json);
+    else
+        read_as(RAIIAF_JSON_STRING, text, json);
+}
+
+/* What a typed text becomes at a place. */
 static raiiaf_status read_typed(const raiiaf_file *file, const char *pointer, const raiiaf_value *present,
                                 const char *text, rf_bytes *json, raiiaf_error *error)
 {
     bool integer = false;
     raiiaf_json wanted = rf_schema_type(pointer, &integer);
-    bool free_place = wanted == RAIIAF_JSON_NULL;
 
-    if (free_place && present)
-        wanted = present->type;
-    if (read_as(wanted, integer, text, json))
-        return RAIIAF_OK;
-    json->size = 0;
-    if (!free_place && wanted == RAIIAF_JSON_ARRAY) {
-        read_list(text, json);
+    if (wanted != RAIIAF_JSON_NULL) {
+        read_known(wanted, integer, text, json);
         return RAIIAF_OK;
     }
-    if (free_place && (wanted == RAIIAF_JSON_ARRAY || wanted == RAIIAF_JSON_OBJECT))
+    wanted = present ? present->type : RAIIAF_JSON_NULL;
+    if (read_as(wanted, text, json))
+        return RAIIAF_OK;
+    if (wanted == RAIIAF_JSON_ARRAY || wanted == RAIIAF_JSON_OBJECT)
         return rf_fail(error, RAIIAF_ERROR_ARGUMENT, "not-json", WHERE(file),
-                       _("\"%s\" is an array or object: it takes JSON text of the same kind, nothing else"), pointer);
-    if (!free_place || !read_as(RAIIAF_JSON_NULL, false, text, json)) {
-        json->size = 0;
-        read_as(RAIIAF_JSON_STRING, false, text, json);
-    }
+                       _("\"%s\" is an array or object: it takes JSON text of the same kind, nothing else"),
+                       SHOW(pointer));
+    if (!read_as(RAIIAF_JSON_NULL, text, json))
+        read_as(RAIIAF_JSON_STRING, text, json);
     return RAIIAF_OK;
 }
 
@@ -781,13 +821,17 @@ raiiaf_status raiiaf_set_text(raiiaf_file *file, const char *path, const char *t
         goto done;
     if (!rf_utf8_valid(text, strlen(text))) {
         status = rf_fail(error, RAIIAF_ERROR_ARGUMENT, "not-utf8", WHERE(file), _("the text for \"%s\" is not UTF-8"),
-                         pointer.data);
+                         SHOW(pointer.data));
+        goto done;
+    }
+    if (kept_by_library(pointer.data)) {
+        status = refuse_kept(file, pointer.data, error);
         goto done;
     }
     if (rf_find(file, pointer.data, &span)) {
         present = true;
         value = value_at(file->text.data, span);
-        if (!kept_by_library(pointer.data) && reads_as(&value, text))
+        if (reads_as(&value, text))
             goto done;
     }
     status = read_typed(file, pointer.data, present ? &value : NULL, text, &json, error);
@@ -884,7 +928,7 @@ static raiiaf_status merge_object(edits *edit, const char *json, rf_span object,
             status = rf_fail_memory(error, edit->file->name);
         } else if (memchr(name.data, '\0', name.size)) {
             status = rf_fail(error, RAIIAF_ERROR_ARGUMENT, "bad-path", WHERE(edit->file),
-                             _("a member of \"%s\" has U+0000 in its name"), pointer->data);
+                             _("a member of \"%s\" has U+0000 in its name"), SHOW(pointer->data));
         } else if (!kept_by_library(pointer->data)) {
             if (merges(pointer->data) && rf_json_type(json, walk.value) == RAIIAF_JSON_OBJECT &&
                 edit_has_object(edit, pointer->data))

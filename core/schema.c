@@ -212,15 +212,13 @@ static bool check_date(const char *text, rf_span value)
     return valid;
 }
 
-/* Whether a number is at least `least`, whatever its length. */
+/* Whether a number isn't less than `least`, whatever its length; NaN never is, as JSON Schema's validators see it. */
 static bool check_least(const char *number, size_t size, minimum least)
 {
     bool negative = number[0] == '-', zero = true;
 
-    if (least == ANY)
+    if (least == ANY || number[0] == 'N')
         return true;
-    if (number[0] == 'N')
-        return false;
     if (negative && number[1] == 'I')
         return false;
     for (size_t i = 0; i < size && number[i] != 'e' && number[i] != 'E'; i++)

@@ -23,7 +23,28 @@ const char *const rf_homes[RF_HOMES] = {
     "/source/settings",
     "/model_info/hardware_info",
 };
-enum { HOME_MODEL, HOME_SETTINGS, HOME_SOURCE };
+enum { HOME_MODEL, HOME_SETTINGS, HOME_SOURCE, HOME_HARDWARE };
+
+/* The homes that are there, as objects, found in one go: their manifest may be long. */
+static unsigned find_homes(const raiiaf_file *file, rf_span homes[RF_HOMES])
+{
+    const char *text = file->text.data;
+    rf_span metadata = rf_metadata(file), source;
+    bool there[RF_HOMES] = {false};
+    unsigned found = 0;
+
+    there[HOME_MODEL] = rf_json_member(text, metadata, "model_info", &homes[HOME_MODEL]);
+    if (there[HOME_MODEL]) {
+        there[HOME_SETTINGS] = rf_json_member(text, homes[HOME_MODEL], "generation_settings", &homes[HOME_SETTINGS]);
+        there[HOME_HARDWARE] = rf_json_member(text, homes[HOME_MODEL], "hardware_info", &homes[HOME_HARDWARE]);
+    }
+    there[HOME_SOURCE] = rf_json_member(text, metadata, "source", &source) &&
+                         rf_json_member(text, source, "settings", &homes[HOME_SOURCE]);
+    for (unsigned i = 0; i < RF_HOMES; i++)
+        if (there[i] && rf_json_type(text, homes[i]) == RAIIAF_JSON_OBJECT)
+            found |= 1u << i;
+    return found;
+}
 
 static bool is_container(const char *text, rf_span value)
 {
@@ -94,17 +115,17 @@ static bool find_named(const char *text, rf_span container, const char *name, rf
 
 bool rf_setting_find(const raiiaf_file *file, const char *name, rf_bytes *pointer, rf_span *value)
 {
-    const char *text = file->text.data;
-    rf_span home;
+    rf_span homes[RF_HOMES];
+    unsigned there = find_homes(file, homes);
 
-    for (size_t i = 0; i < RF_HOMES; i++) {
-        if (!rf_find(file, rf_homes[i], &home) || rf_json_type(text, home) != RAIIAF_JSON_OBJECT)
+    for (unsigned i = 0; i < RF_HOMES; i++) {
+        if (!(there >> i & 1))
             continue;
         if (pointer) {
             pointer->size = 0;
             rf_bytes_string(pointer, rf_homes[i]);
         }
-        if (find_named(text, home, name, pointer, value))
+        if (find_named(file->text.data, homes[i], name, pointer, value))
             return true;
     }
     return false;
@@ -212,12 +233,13 @@ static void list_homes(const raiiaf_file *file, size_t first, size_t last,
                        bool (*callback)(void *user, const char *name, const raiiaf_value *value), void *user)
 {
     listing list = {.text = file->text.data, .callback = callback, .user = user};
-    rf_span home;
+    rf_span homes[RF_HOMES];
+    unsigned there = find_homes(file, homes);
 
     list.seen = calloc(SLOTS, sizeof *list.seen);
     for (list.home = first; list.seen && list.home <= last && !list.stopped; list.home++)
-        if (rf_find(file, rf_homes[list.home], &home) && rf_json_type(list.text, home) == RAIIAF_JSON_OBJECT)
-            list_container(&list, home, true);
+        if (there >> list.home & 1)
+            list_container(&list, homes[list.home], true);
     free(list.seen);
     rf_bytes_free(&list.name);
 }
