@@ -34,8 +34,14 @@ export MAGICK_CODER_MODULE_PATH="$top/build/magick-coder/$module:$coders"
 
 # Shows a command as one would type it, and runs it.
 show() {
-    echo
-    echo "\$ $*" | sed "s|/usr/bin/||; s|$top/build/tools/||"
+    printf '\n$'
+    for word in "$@"; do
+        case $word in
+        *[!A-Za-z0-9_./%-]*) printf " '%s'" "$word" ;;
+        *) printf ' %s' "${word##/usr/bin/}" ;;
+        esac
+    done
+    printf '\n'
     "$@"
 }
 
