@@ -12,7 +12,6 @@
 #include "file.h"
 #include "parts.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -332,11 +331,14 @@ static raiiaf_status read_present(const raiiaf_file *file, size_t chunk, raiiaf_
 }
 
 /* The digest of the picture that the latents belong to; "" if it can't be told. */
-static void present_digest(const raiiaf_file *file, const raiiaf_buffer *image, char digest[RAIIAF_DIGEST_SIZE])
+static raiiaf_status present_digest(const raiiaf_file *file, const raiiaf_buffer *image,
+                                    char digest[RAIIAF_DIGEST_SIZE], raiiaf_error *error)
 {
     memcpy(digest, file->picture_before, RAIIAF_DIGEST_SIZE);
-    if (!digest[0] && image->size)
-        raiiaf_pixels_of_image(image->data, image->size, &file->limits, digest, NULL);
+    if (digest[0] || !image->size)
+        return RAIIAF_OK;
+    raiiaf_status status = raiiaf_pixels_of_image(image->data, image->size, &file->limits, digest, NULL);
+    return status == RAIIAF_ERROR_MEMORY ? rf_fail_memory(error, file->name) : RAIIAF_OK;
 }
 
 /* Whether `payload` is, to the byte, the image of a capsule that was joined without it. */
@@ -347,6 +349,25 @@ static bool is_image_before(const raiiaf_file *file, const raiiaf_buffer *payloa
         return false;
     rf_sha256(payload->data, payload->size, sha256);
     return strcmp(sha256, file->image_before) == 0;
+}
+
+/* Whether the new picture, of this digest (NULL: not told), is provably that of `before`. */
+static raiiaf_status compare_pictures(const raiiaf_file *file, const char *before, const raiiaf_buffer *payload,
+                                      const char *digest, bool *same, raiiaf_error *error)
+{
+    char after[RAIIAF_DIGEST_SIZE];
+    raiiaf_status status = RAIIAF_OK;
+    if (is_image_before(file, payload))
+        *same = true;
+    else if (!before[0])
+        *same = false;
+    else if (digest)
+        *same = rf_pixels_same(before, digest);
+    else {
+        status = rf_pixels_of_image_like(payload->data, payload->size, before, &file->limits, after);
+        *same = !status && rf_pixels_same(before, after);
+    }
+    return status == RAIIAF_ERROR_MEMORY ? rf_fail_memory(error, file->name) : RAIIAF_OK;
 }
 
 /* Puts `payload` in the place of `present`, the chunk's image (both may be empty: no former image, none any more),
@@ -382,7 +403,7 @@ raiiaf_status raiiaf_image_set(raiiaf_file *file, const void *data, size_t size,
                                raiiaf_error *error)
 {
     size_t chunk = raiiaf_image_chunk(file);
-    char before[RAIIAF_DIGEST_SIZE], after[RAIIAF_DIGEST_SIZE] = "";
+    char before[RAIIAF_DIGEST_SIZE];
     raiiaf_buffer present = {0}, payload = {0};
     bool had_picture = chunk != RAIIAF_NONE || file->image_before[0] || file->picture_before[0], same = false;
     raiiaf_status status = RAIIAF_OK;
@@ -400,18 +421,16 @@ raiiaf_status raiiaf_image_set(raiiaf_file *file, const void *data, size_t size,
     if (size)
         memcpy(rf_buffer_data(&payload), data, size);
 
-    present_digest(file, &present, before);
-    if (is_image_before(file, &payload))
-        same = true;
-    else if (pixel_digest)
-        same = before[0] && rf_pixels_same(before, pixel_digest);
-    else if (before[0])
-        same = !rf_pixels_of_image_like(data, size, before, &file->limits, after) && rf_pixels_same(before, after);
-    status = exchange(file, chunk, &present, &payload, had_picture && !same, error);
+    status = present_digest(file, &present, before, error);
+    if (!status)
+        status = compare_pictures(file, before, &payload, pixel_digest, &same, error);
+    if (!status)
+        status = exchange(file, chunk, &present, &payload, had_picture && !same, error);
     if (status)
         goto done;
-    /* What isn't known now can be told later from the chunk. */
-    snprintf(file->picture_before, sizeof file->picture_before, "%s", pixel_digest ? pixel_digest : same ? before : "");
+    /* The caller's digest may be this very one.  What isn't known now can be told later from the chunk. */
+    const char *known = pixel_digest ? pixel_digest : same ? before : "";
+    memmove(file->picture_before, known, strlen(known) + 1);
     file->picture_changed |= !same;
 done:
     raiiaf_buffer_free(&payload);
@@ -430,8 +449,9 @@ raiiaf_status raiiaf_image_remove(raiiaf_file *file, raiiaf_error *error)
     if (status)
         return status;
     char digest[RAIIAF_DIGEST_SIZE];
-    present_digest(file, &present, digest);
-    status = exchange(file, chunk, &present, &none, false, error);
+    status = present_digest(file, &present, digest, error);
+    if (!status)
+        status = exchange(file, chunk, &present, &none, false, error);
     if (!status) {
         memcpy(file->picture_before, digest, sizeof digest);
         file->picture_changed = true;

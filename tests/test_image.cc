@@ -435,6 +435,9 @@ TEST_F(Edited, ADigestOfTheCallerSaysWhetherThePictureIsTheSame)
     EXPECT_EQ(0u, stale_latents(file));
     set(picture.png(), picture.digest(4, 8).c_str()); // told with alpha, which it hasn't
     EXPECT_EQ(0u, stale_latents(file));
+    set(jpeg + "again", raiiaf_capsule_digest(file)); // the file's own
+    EXPECT_EQ(0u, stale_latents(file));
+    EXPECT_STREQ(picture.digest(4, 8).c_str(), raiiaf_capsule_digest(file));
     set(jpeg, other.digest().c_str());
     EXPECT_EQ(2u, stale_when_saved());
 }
