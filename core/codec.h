@@ -37,7 +37,8 @@ raiiaf_status rf_zstd_encode(const void *head, size_t head_size, const void *bod
 raiiaf_status rf_zfp_decode(const void *data, size_t size, uint64_t elements, float *out, bool *lossy,
                             const rf_where *where, raiiaf_error *error);
 /* Encodes reversibly, with a full header, as a field of 2 or 3 dimensions (nx the fastest axis; nz 0 for 2-D).
-   At most `most` bytes: if the stream would be larger, out stays empty and RAIIAF_OK is returned. */
+   At most `most` bytes: if the stream would be larger, or the field has axes too long for zfp's header, out stays empty
+   and RAIIAF_OK is returned. */
 raiiaf_status rf_zfp_encode(const float *data, size_t nx, size_t ny, size_t nz, size_t most, raiiaf_buffer *out,
                             raiiaf_error *error);
 /* Whether libzfp can be had here. */

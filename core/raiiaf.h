@@ -249,6 +249,8 @@ RAIIAF_API size_t raiiaf_latent_find(const raiiaf_file *file, const char *key_or
 
 /* Flags of raiiaf_chunk_read. */
 #define RAIIAF_READ_LOSSY 1u /* hand out a lossily stored latent although its hash can't match */
+#define RAIIAF_READ_UNVERIFIED 2u /* don't compute the hash: for a caller who has it done meanwhile, on another
+                                     thread, by a second call without this flag */
 
 /* The payload, decoded and verified: raw tensor (C order, little-endian), image bytes, environment JSON. */
 RAIIAF_API raiiaf_status raiiaf_chunk_read(const raiiaf_file *file, size_t i, unsigned flags, raiiaf_buffer *payload,
@@ -336,6 +338,18 @@ RAIIAF_API raiiaf_status raiiaf_pixels_begin_like(raiiaf_pixels **pixels, const 
    R, G, B; alpha 65535 where there is none; C, M, Y, K for CMYK; an 8-bit sample v as v * 257).  A picture that
    the form can't express (alpha, colour or depth that it lacks) simply gives another digest. */
 RAIIAF_API void raiiaf_pixels_update(raiiaf_pixels *pixels, const uint16_t *rgba, size_t count);
+/* How a host's pixels lie in memory. */
+typedef enum raiiaf_sample { RAIIAF_SAMPLES_8 = 0, RAIIAF_SAMPLES_16, RAIIAF_SAMPLES_FLOAT } raiiaf_sample;
+typedef struct raiiaf_samples {
+    raiiaf_sample type; /* uint8_t, uint16_t or float, which goes from 0 to 65535 too */
+    unsigned stride;    /* samples from one pixel to the next */
+    int channel[4];     /* where in a pixel R, G, B and A (or C, M, Y and K) are; A -1 where there is none */
+    bool inverted;      /* the fourth counts the other way round: 0 is opaque */
+    bool narrow;        /* round to 8 bits first, as an image file of that depth will */
+} raiiaf_samples;
+/* The same as raiiaf_pixels_update, of pixels in such a layout, and faster for the usual ones. */
+RAIIAF_API void raiiaf_pixels_update_samples(raiiaf_pixels *pixels, const raiiaf_samples *layout, const void *data,
+                                             size_t count);
 /* Ends it: writes the digest and frees `pixels`.  With fewer or more pixels than announced, or with digest NULL,
    nothing is written and false returned. */
 RAIIAF_API bool raiiaf_pixels_end(raiiaf_pixels *pixels, char digest[RAIIAF_DIGEST_SIZE]);
@@ -369,7 +383,8 @@ typedef struct raiiaf_picture {
 
 /* A picture of a tensor for people to look at: the last two axes are the raster; with exactly four channels the
    usual linear approximation of Stable Diffusion's decoder, else channels side by side in a grid, gray, stretched
-   from the 1st to the 99th percentile.  Only the first item of a batch is shown. */
+   from the 1st to the 99th percentile.  Only the first item of a batch is shown.  Channels last are recognised where the
+   last axis is at most 16 and the two before it are longer.  At most 4096 pixels a side: larger ones are thinned. */
 RAIIAF_API raiiaf_status raiiaf_latent_preview(const raiiaf_chunk_info *info, const void *data, size_t size,
                                                raiiaf_picture *picture, raiiaf_error *error);
 /* The same picture as a PNG file. */
@@ -524,7 +539,7 @@ RAIIAF_API void raiiaf_cache_free(raiiaf_cache *cache); /* NULL is fine */
 /* Keeps a copy of `data`, in place of what had that name. */
 RAIIAF_API raiiaf_status raiiaf_cache_put(raiiaf_cache *cache, const char *key, const void *data, size_t size,
                                           raiiaf_error *error);
-/* A copy of what has that name, or false and an empty buffer. */
+/* A copy of what has that name (nothing has the name NULL), or false and an empty buffer. */
 RAIIAF_API bool raiiaf_cache_get(raiiaf_cache *cache, const char *key, raiiaf_buffer *bytes);
 
 /* ----------------------------------------------------------------------------------------------- save ---- */
