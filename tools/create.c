@@ -187,9 +187,9 @@ static bool key_occurs_before(const struct recipe *recipe, size_t i)
 /* -1: the call makes sense; else the exit status. */
 static int check(int argc, char **argv, const struct recipe *recipe)
 {
-    size_t standard = (recipe->image != NULL && is_standard(recipe->image)) +
-                      (recipe->manifest != NULL && is_standard(recipe->manifest));
+    size_t standard = recipe->image != NULL && is_standard(recipe->image);
     const char *malformed = changes_malformed(&recipe->changes);
+    standard += recipe->manifest != NULL && is_standard(recipe->manifest);
     for (size_t i = 0; i < recipe->latent_count; i++) {
         const char *path = strchr(recipe->latents[i], '=');
         if (path == NULL)

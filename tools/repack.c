@@ -192,9 +192,10 @@ static bool is_folder(const char *path)
 static char *target_of(const char *path, const char *output)
 {
     char *target = NULL;
+    const char *slash = strrchr(path, '/');
     if (output == NULL || !is_folder(output))
         return checked(strdup(output == NULL ? path : output));
-    if (asprintf(&target, "%s/%s", output, basename((char *)path)) < 0)
+    if (asprintf(&target, "%s/%s", output, slash != NULL ? slash + 1 : path) < 0)
         target = NULL;
     return checked(target);
 }
