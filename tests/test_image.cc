@@ -345,6 +345,7 @@ class Edited : public testing::Test
     }
     void set(const std::string &image, const char *digest = nullptr)
     {
+        ASSERT_NE(nullptr, static_cast<raiiaf_file *>(file));
         ASSERT_GOOD(raiiaf_image_set(file, image.data(), image.size(), digest, &error));
         size_t chunk = raiiaf_image_chunk(file);
         ASSERT_NE(RAIIAF_NONE, chunk);
