@@ -3,7 +3,8 @@
  * capsule.c - what travels beside the pixels: the file without its image chunk, and back.
  *
  * A capsule is a valid file of the layout that it was made of.  Its chunks stand one behind the other, as stored; its
- * manifest is the file's, less the image's record, with new offsets and one member more:
+ * manifest is the file's, less the image's record, with new offsets, the text that the image carried (source.carriers),
+ * and one member more:
  *
  *   "capsule": {"layout": "raiiaf-33",        of the file
  *               "header": "726169...",        its header, hexadecimal
@@ -167,11 +168,18 @@ static raiiaf_status spell_manifest(making *m, const char *digest, rf_bytes *tex
 {
     raiiaf_file work = *m->file;
     rf_bytes capsule = {0};
+    raiiaf_buffer image = {0};
     work.text = (rf_bytes){0};
     rf_bytes_append(&work.text, m->file->text.data, m->file->text.size);
     m->offset = m->file->header_size;
     raiiaf_status status = work.text.failed ? rf_fail_memory(error, m->file->name)
                                             : rf_records_rewrite(&work, spell_record, m, error);
+    /* What text the image carries has to be in the manifest before the image goes. */
+    if (status == RAIIAF_OK && m->image != RAIIAF_NONE)
+        status = raiiaf_chunk_read(m->file, m->image, RAIIAF_READ_UNVERIFIED, &image, error);
+    if (status == RAIIAF_OK)
+        status = rf_carriers_keep(&work, image.data, image.size, NULL, 0, error);
+    raiiaf_buffer_free(&image);
     if (status == RAIIAF_OK)
         status = spell_member(m, digest, &capsule, error);
     if (status == RAIIAF_OK)
