@@ -81,6 +81,14 @@ static raiiaf_status check_latent(const raiiaf_file *file, const uint32_t *shape
     return RAIIAF_OK;
 }
 
+static bool has_key(const raiiaf_file *file, const char *key)
+{
+    for (size_t i = 0; i < file->chunk_count; i++)
+        if (file->chunks[i].info.dtype != RAIIAF_DTYPE_NONE && strcmp(file->chunks[i].info.key, key) == 0)
+            return true;
+    return false;
+}
+
 /* As the reference spells it: {"shape": [1, 4, 64, 64], "dtype": "float32", "key": "initial_noise"} */
 static void spell_extra(rf_bytes *extra, const char *key, const uint32_t *shape, unsigned rank, raiiaf_dtype dtype)
 {
@@ -98,6 +106,9 @@ raiiaf_status raiiaf_latent_add(raiiaf_file *file, const char *key, const uint32
     if (!key)
         return rf_fail(error, RAIIAF_ERROR_ARGUMENT, "latent-key", RF_NAME(file->name), _("a latent needs a key"));
     raiiaf_status status = check_latent(file, shape, rank, dtype, data, size, error);
+    if (!status && has_key(file, key))
+        status = rf_fail(error, RAIIAF_ERROR_SCHEMA, "latent-key", RF_NAME(file->name),
+                         _("there is a latent \"%s\" already; each needs a key of its own"), key);
     if (status)
         return status;
     rf_bytes extra = {0};
