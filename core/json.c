@@ -355,17 +355,22 @@ bool rf_json_next(rf_json_walk *walk)
     return true;
 }
 
-bool rf_json_member(const char *text, rf_span object, const char *name, rf_span *value)
+bool rf_json_member_of(const char *text, rf_span object, const char *name, size_t size, rf_span *value)
 {
     rf_json_walk walk = rf_json_begin(text, object);
     bool found = false;
 
     while (walk.object && rf_json_next(&walk))
-        if (rf_json_string_equals(text, walk.name, name)) {
+        if (rf_json_string_prefix(text, walk.name, name) == size) {
             *value = walk.value;
             found = true;
         }
     return found;
+}
+
+bool rf_json_member(const char *text, rf_span object, const char *name, rf_span *value)
+{
+    return rf_json_member_of(text, object, name, strlen(name), value);
 }
 
 bool rf_json_element(const char *text, rf_span array, size_t index, rf_span *value)
@@ -432,21 +437,45 @@ static size_t decode_escape(const char *text, size_t *position, size_t end, char
     return utf8_encode(code, out);
 }
 
+/* A string's decoded bytes, one by one. */
+typedef struct reader {
+    const char *text;
+    size_t position, end;
+    char decoded[4];
+    size_t count, used;
+} reader;
+
+static reader read_string(const char *text, rf_span string)
+{
+    return (reader){.text = text, .position = string.start + 1, .end = string.end - 1};
+}
+
+static bool next_byte(reader *from, char *byte)
+{
+    if (from->used < from->count) {
+        *byte = from->decoded[from->used++];
+        return true;
+    }
+    if (from->position >= from->end)
+        return false;
+    if (from->text[from->position] == '\\') {
+        from->count = decode_escape(from->text, &from->position, from->end, from->decoded);
+        from->used = 1;
+        *byte = from->decoded[0];
+    } else {
+        *byte = from->text[from->position++];
+    }
+    return true;
+}
+
 size_t rf_json_string_prefix(const char *text, rf_span string, const char *whole)
 {
-    size_t at = string.start + 1, end = string.end - 1, matched = 0;
+    reader from = read_string(text, string);
+    size_t matched = 0;
 
-    while (at < end) {
-        char decoded[4];
-        size_t length = 1;
-        if (text[at] == '\\')
-            length = decode_escape(text, &at, end, decoded);
-        else
-            decoded[0] = text[at++];
-        for (size_t i = 0; i < length; i++, matched++)
-            if (whole[matched] == '\0' || whole[matched] != decoded[i])
-                return SIZE_MAX;
-    }
+    for (char byte; next_byte(&from, &byte); matched++)
+        if (whole[matched] == '\0' || whole[matched] != byte)
+            return SIZE_MAX;
     return matched;
 }
 
@@ -521,44 +550,47 @@ size_t rf_json_depth(const char *text, rf_span value)
 
 /* ---- names that count ---- */
 
-static bool plain(const char *text, rf_span string)
+static bool same_string(const char *text, rf_span a, rf_span b)
 {
-    return !memchr(text + string.start, '\\', string.end - string.start);
+    reader left = read_string(text, a), right = read_string(text, b);
+    char x = 0, y = 0;
+
+    for (;;) {
+        bool more = next_byte(&left, &x);
+        if (more != next_byte(&right, &y))
+            return false;
+        if (!more || x != y)
+            return !more;
+    }
 }
 
-/* The slot of a name: its own, or the empty one where it belongs.  SIZE_MAX: no memory to decode it. */
+static uint64_t hash_string(const char *text, rf_span string, uint64_t seed)
+{
+    XXH3_state_t state;
+    char bytes[64];
+    size_t count = 0;
+
+    if (!memchr(text + string.start, '\\', string.end - string.start))
+        return XXH3_64bits_withSeed(text + string.start + 1, string.end - string.start - 2, seed);
+    XXH3_INITSTATE(&state);
+    XXH3_64bits_reset_withSeed(&state, seed);
+    for (reader from = read_string(text, string); next_byte(&from, &bytes[count]);)
+        if (++count == sizeof bytes) {
+            XXH3_64bits_update(&state, bytes, count);
+            count = 0;
+        }
+    XXH3_64bits_update(&state, bytes, count);
+    return XXH3_64bits_digest(&state);
+}
+
+/* The slot of a name: its own, or the empty one where it belongs. */
 static size_t find_slot(const rf_json_names *names, rf_span name)
 {
-    const char *text = names->text;
-    rf_bytes decoded = {0}, other = {0};
-    const char *bytes = text + name.start + 1;
-    size_t size = name.end - name.start - 2, slot = SIZE_MAX;
+    size_t slot = (size_t)hash_string(names->text, name, names->seed) & names->mask;
 
-    if (!plain(text, name)) {
-        rf_json_decode(text, name, &decoded);
-        bytes = decoded.data;
-        size = decoded.size;
-    }
-    if (decoded.failed)
-        goto done;
-    for (slot = (size_t)XXH3_64bits_withSeed(bytes, size, names->seed) & names->mask; names->starts[slot] != 0;
-         slot = (slot + 1) & names->mask) {
-        size_t start = names->starts[slot];
-        rf_span present = {start, skip_string(text, start, names->end)};
-        const char *present_bytes = text + start + 1;
-        size_t present_size = present.end - start - 2;
-        if (!plain(text, present)) {
-            other.size = 0;
-            rf_json_decode(text, present, &other);
-            present_bytes = other.data;
-            present_size = other.size;
-        }
-        if (!other.failed && present_size == size && memcmp(present_bytes, bytes, size) == 0)
+    for (size_t start; (start = names->starts[slot]) != 0; slot = (slot + 1) & names->mask)
+        if (same_string(names->text, name, (rf_span){start, skip_string(names->text, start, names->end)}))
             break;
-    }
-done:
-    rf_bytes_free(&decoded);
-    rf_bytes_free(&other);
     return slot;
 }
 
@@ -581,23 +613,14 @@ bool rf_json_names_begin(rf_json_names *names, const char *text, rf_span contain
     /* A seed that the file's author can't know: no names can be made to share one slot. */
     names->seed = (uint64_t)(uintptr_t)names->starts ^ (uint64_t)(uintptr_t)names << 32;
     walk = rf_json_begin(text, container);
-    while (rf_json_next(&walk)) {
-        size_t slot = find_slot(names, walk.name);
-        if (slot == SIZE_MAX) {
-            rf_json_names_end(names);
-            return false;
-        }
-        names->starts[slot] = walk.name.start;
-    }
+    while (rf_json_next(&walk))
+        names->starts[find_slot(names, walk.name)] = walk.name.start;
     return true;
 }
 
 bool rf_json_names_last(const rf_json_names *names, const rf_json_walk *walk)
 {
-    if (!names->starts)
-        return true;
-    size_t slot = find_slot(names, walk->name);
-    return slot == SIZE_MAX || names->starts[slot] == walk->name.start;
+    return !names->starts || names->starts[find_slot(names, walk->name)] == walk->name.start;
 }
 
 void rf_json_names_end(rf_json_names *names)

@@ -43,6 +43,8 @@ bool rf_json_next(rf_json_walk *walk);
 
 /* The last member of that name; names compare decoded. */
 bool rf_json_member(const char *text, rf_span object, const char *name, rf_span *value);
+/* The same for the first `size` bytes of a text that ends with NUL. */
+bool rf_json_member_of(const char *text, rf_span object, const char *name, size_t size, rf_span *value);
 bool rf_json_element(const char *text, rf_span array, size_t index, rf_span *value);
 bool rf_json_string_equals(const char *text, rf_span string, const char *expected);
 /* The length of the decoded string if `whole` begins with it, else SIZE_MAX. */

@@ -133,28 +133,32 @@ rf_span rf_metadata(const raiiaf_file *file)
     return metadata_in(file->text.data, file->text.size, file->layout);
 }
 
-static bool child(const char *text, rf_span parent, const char *token, rf_span *value)
+static bool child(const char *text, rf_span parent, const char *token, size_t size, rf_span *value)
 {
     size_t index;
 
     return rf_json_type(text, parent) == RAIIAF_JSON_ARRAY
-               ? rf_pointer_index(token, strlen(token), &index) && rf_json_element(text, parent, index, value)
-               : rf_json_member(text, parent, token, value);
+               ? rf_pointer_index(token, size, &index) && rf_json_element(text, parent, index, value)
+               : rf_json_member_of(text, parent, token, size, value);
 }
 
-/* A place of ordinary length is found without memory being taken: "not there" must not mean "no memory". */
+/* Takes memory for escaped tokens only: what the library itself looks for it finds without any. */
 static bool find_in(const char *text, rf_span metadata, const char *pointer, rf_span *value)
 {
-    char room[256];
-    size_t size = strlen(pointer) + 1;
-    char *token = size <= sizeof room ? room : malloc(size);
-    bool found = token;
+    rf_bytes token = {0};
+    bool found = true;
 
     *value = metadata;
-    while (found && *pointer)
-        found = decode_token(&pointer, token) && child(text, *value, token, value);
-    if (token != room)
-        free(token);
+    while (found && *pointer) {
+        size_t size = strcspn(pointer + 1, "/");
+        if (*pointer == '/' && !memchr(pointer + 1, '~', size)) {
+            found = child(text, *value, pointer + 1, size, value);
+            pointer += 1 + size;
+        } else {
+            found = next_token(&pointer, &token) && child(text, *value, token.data, token.size, value);
+        }
+    }
+    rf_bytes_free(&token);
     return found;
 }
 
@@ -235,7 +239,7 @@ static raiiaf_status put_in(const raiiaf_file *file, rf_bytes *text, const char 
                              SHOW(pointer));
             break;
         }
-        if (child(text->data, at, token.data, &value)) {
+        if (child(text->data, at, token.data, token.size, &value)) {
             if (*rest == '\0')
                 rf_bytes_splice(text, value.start, value.end, json, size);
             at = value;
@@ -276,7 +280,7 @@ static raiiaf_status drop_in(const raiiaf_file *file, rf_bytes *text, const char
     rf_bytes_append(&parent, pointer, last ? (size_t)(last - pointer) : 0);
     if (last && !parent.failed && next_token(&last, &token) &&
         find_in(text->data, metadata_in(text->data, text->size, file->layout), parent.data, &at) &&
-        child(text->data, at, token.data, &value)) {
+        child(text->data, at, token.data, token.size, &value)) {
         found = true;
         if (rf_json_type(text->data, at) == RAIIAF_JSON_ARRAY && rf_pointer_index(token.data, token.size, &index))
             rf_json_drop_element(text, at, index);

@@ -202,12 +202,18 @@ static bool is_date(const char *text)
 static bool check_date(const char *text, rf_span value)
 {
     rf_bytes decoded = {0};
-    bool valid = false;
+    char date[48];
+    size_t size = value.end - value.start - 2;
 
-    if (rf_json_type(text, value) == RAIIAF_JSON_STRING) {
-        rf_json_decode(text, value, &decoded);
-        valid = !decoded.failed && strlen(decoded.data) == decoded.size && is_date(decoded.data);
+    if (rf_json_type(text, value) != RAIIAF_JSON_STRING)
+        return false;
+    if (size < sizeof date && !memchr(text + value.start, '\\', size)) {
+        memcpy(date, text + value.start + 1, size);
+        date[size] = '\0';
+        return is_date(date);
     }
+    rf_json_decode(text, value, &decoded);
+    bool valid = !decoded.failed && strlen(decoded.data) == decoded.size && is_date(decoded.data);
     rf_bytes_free(&decoded);
     return valid;
 }

@@ -385,6 +385,24 @@ TEST(JsonFind, ManyNames)
     rf_json_names_end(&names);
 }
 
+TEST(JsonFind, NamesHashDecoded)
+{
+    for (size_t length : {1, 9, 63, 64, 65, 200}) {
+        std::string plain(length, 'a'), escaped, other(length, 'b');
+        for (size_t i = 0; i < length; i++)
+            escaped += i % 3 ? "a" : "\\u0061";
+        std::string text = "{\"" + plain + "\": 1, \"" + other + "\": 2, \"" + escaped + "\": 3}";
+        rf_json_names names;
+        ASSERT_TRUE(rf_json_names_begin(&names, text.data(), {0, text.size()}));
+        std::string last;
+        for (rf_json_walk walk = rf_json_begin(text.data(), {0, text.size()}); rf_json_next(&walk);)
+            if (rf_json_names_last(&names, &walk))
+                last += spelt(text, walk.value);
+        EXPECT_EQ("23", last) << length;
+        rf_json_names_end(&names);
+    }
+}
+
 // ---- style ----
 
 struct Style {
