@@ -147,7 +147,8 @@ static raiiaf_status choose_form(const field *whole, bool *worth, bool *three, r
     if (status == RAIIAF_OK && sample.nz > 1)
         status = encode_field(&sample, true, SIZE_MAX, &deep, error);
     *three = deep.size && deep.size < flat.size;
-    *worth = (*three ? deep.size : flat.size) < size;
+    /* what the sample doesn't nearly save, the whole won't: noise is told from the rest here, and costs no more */
+    *worth = (*three ? deep.size : flat.size) < size - size * 3 / (4 * LEAST_SAVING);
     raiiaf_buffer_free(&flat);
     raiiaf_buffer_free(&deep);
     return status;
