@@ -112,10 +112,10 @@ typedef struct field {
     size_t nx, ny, nz; /* last axis, the one before, all others */
 } field;
 
-/* A box from the middle of the field, at most about 64 KiB: how well it shrinks tells how the whole will. */
+/* A box from the middle of the field, at most 64 KiB: how well it shrinks tells how the whole will. */
 #define SAMPLE_ROW 512
-#define SAMPLE_ROWS 16
-#define SAMPLE_PLANES 8
+#define SAMPLE_ROWS 8
+#define SAMPLE_PLANES 4
 
 static field take_sample(const field *whole, float *out)
 {
