@@ -9,7 +9,7 @@
 #include <config.h>
 #endif
 
-#include "file.h"
+#include "manifest.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,10 +18,10 @@
 #include <xxhash.h>
 
 const char *const rf_homes[RF_HOMES] = {
-    "/model_info",
-    "/model_info/generation_settings",
-    "/source/settings",
-    "/model_info/hardware_info",
+    RF_MODEL_INFO,
+    RF_SETTINGS,
+    RF_SOURCE_SETTINGS,
+    RF_HARDWARE,
 };
 enum { HOME_MODEL, HOME_SETTINGS, HOME_SOURCE, HOME_HARDWARE };
 
@@ -131,11 +131,6 @@ bool rf_setting_find(const raiiaf_file *file, const char *name, rf_bytes *pointe
     return false;
 }
 
-static raiiaf_value value_at(const char *text, rf_span span)
-{
-    return (raiiaf_value){rf_json_type(text, span), text + span.start, span.end - span.start};
-}
-
 bool raiiaf_setting(const raiiaf_file *file, const char *name, raiiaf_value *value)
 {
     rf_span span;
@@ -143,7 +138,7 @@ bool raiiaf_setting(const raiiaf_file *file, const char *name, raiiaf_value *val
     *value = (raiiaf_value){RAIIAF_JSON_NULL, NULL, 0};
     if (!rf_setting_find(file, name, NULL, &span))
         return false;
-    *value = value_at(file->text.data, span);
+    *value = rf_value_at(file->text.data, span);
     return true;
 }
 
@@ -200,7 +195,7 @@ static void list_value(listing *list, rf_span value, bool top)
     if (is_container(list->text, value)) {
         list_container(list, value, false);
     } else {
-        raiiaf_value scalar = value_at(list->text, value);
+        raiiaf_value scalar = rf_value_at(list->text, value);
         list->stopped |= !list->callback(list->user, name, &scalar);
     }
 }

@@ -252,6 +252,14 @@ TEST_F(Manifest, EachTellsMembersThatCount)
     EXPECT_TRUE(seen.empty());
     EXPECT_FALSE(walk("/nothing"));
     EXPECT_FALSE(walk("o"));
+    std::string nuls, shown;
+    for (int i = 0; i < 200000; i++) {
+        nuls += "\\u0000";
+        shown += "\xEF\xBF\xBD";
+    }
+    with_metadata("\"o\": {\"" + nuls + "\": 1, \"b\": 2, \"c\": 3}");
+    EXPECT_TRUE(walk("/o"));
+    EXPECT_EQ((Strings{shown + "=1", "b=2", "c=3"}), seen);
     most = 2;
     EXPECT_TRUE(walk("/o"));
     EXPECT_EQ(2u, seen.size());
