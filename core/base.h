@@ -85,6 +85,8 @@ void rf_budget_give(rf_budget *budget, uint64_t size);
 /* A fresh buffer of `size` bytes (plus a terminating 0), charged to `budget` (may be NULL) until freed. */
 raiiaf_status rf_buffer_new(raiiaf_buffer *buffer, size_t size, rf_budget *budget, const rf_where *where,
                             raiiaf_error *error);
+/* A second buffer of the same bytes; they go when both are freed. */
+raiiaf_buffer rf_buffer_share(const raiiaf_buffer *buffer);
 static inline uint8_t *rf_buffer_data(const raiiaf_buffer *buffer) /* of a buffer that rf_buffer_new made */
 {
     return (uint8_t *)buffer->data;

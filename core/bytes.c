@@ -214,23 +214,32 @@ void rf_budget_give(rf_budget *budget, uint64_t size)
 
 /* ---- buffers ---- */
 
-/* What a buffer holds on to: memory from malloc and the budget it counts against. */
+/* What buffers hold on to: memory from malloc and the budget it counts against. */
 typedef struct hold {
     rf_budget *budget;
     size_t size;
     void *memory;
+    atomic_uint others; /* buffers that hold on to it too */
 } hold;
 
 void raiiaf_buffer_free(raiiaf_buffer *buffer)
 {
     hold *held = buffer->hold;
-    if (held) {
+    if (held && atomic_fetch_sub(&held->others, 1) == 0) {
         rf_budget_give(held->budget, held->size);
         rf_budget_release(held->budget);
         free(held->memory);
         free(held);
     }
     *buffer = (raiiaf_buffer){0};
+}
+
+raiiaf_buffer rf_buffer_share(const raiiaf_buffer *buffer)
+{
+    hold *held = buffer->hold;
+    if (held)
+        atomic_fetch_add(&held->others, 1);
+    return *buffer;
 }
 
 raiiaf_status rf_buffer_new(raiiaf_buffer *buffer, size_t size, rf_budget *budget, const rf_where *where,
@@ -251,7 +260,7 @@ raiiaf_status rf_buffer_new(raiiaf_buffer *buffer, size_t size, rf_budget *budge
         return rf_fail_memory(error, where ? where->name : NULL);
     }
     ((uint8_t *)memory)[size] = 0;
-    *held = (hold){rf_budget_keep(budget), size, memory};
+    *held = (hold){.budget = rf_budget_keep(budget), .size = size, .memory = memory};
     *buffer = (raiiaf_buffer){memory, size, held};
     return RAIIAF_OK;
 }
@@ -267,7 +276,7 @@ raiiaf_status rf_bytes_to_buffer(rf_bytes *bytes, raiiaf_buffer *buffer, raiiaf_
         rf_bytes_free(bytes);
         return rf_fail_memory(error, NULL);
     }
-    *held = (hold){NULL, 0, bytes->data};
+    *held = (hold){.memory = bytes->data};
     *buffer = (raiiaf_buffer){(uint8_t *)bytes->data, bytes->size, held};
     *bytes = (rf_bytes){0};
     return RAIIAF_OK;

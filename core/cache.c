@@ -113,12 +113,13 @@ raiiaf_status raiiaf_cache_put(raiiaf_cache *cache, const char *key, const void 
 bool raiiaf_cache_get(raiiaf_cache *cache, const char *key, raiiaf_buffer *bytes)
 {
     *bytes = (raiiaf_buffer){0};
+    if (!key)
+        return false;
     pthread_mutex_lock(&cache->lock);
     entry *found = unlink_entry(cache, key);
     if (found) {
         push_entry(cache, found);
-        if (rf_buffer_new(bytes, found->bytes.size, NULL, RF_NAME(NULL), NULL) == RAIIAF_OK && found->bytes.size)
-            memcpy(rf_buffer_data(bytes), found->bytes.data, found->bytes.size);
+        *bytes = rf_buffer_share(&found->bytes);
     }
     pthread_mutex_unlock(&cache->lock);
     return bytes->data != NULL;

@@ -125,6 +125,10 @@ extern const char *const rf_homes[RF_HOMES];
 bool rf_setting_find(const raiiaf_file *file, const char *name, rf_bytes *pointer, rf_span *value);
 
 /* ---- pixels.c ---- */
+#define RF_DIGEST_NAME "xxh3-128"
+/* The form that a digest was taken in (width, height, channels, depth); false if it isn't one.  *hash is where its
+   digits begin. */
+bool rf_digest_form(const char *digest, uint32_t form[4], const char **hash);
 /* Whether two digests tell of the same picture: the number of channels may differ, what they show doesn't. */
 bool rf_pixels_same(const char *a, const char *b);
 /* As raiiaf_pixels_of_image, in the form of another digest, which an image of another size doesn't have. */

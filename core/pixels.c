@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pixels.c - the digest of a decoded picture, by which any host tells whether latents still belong to it.
- *
- * What is hashed are always four samples a pixel, R G B A, at the depth of the form: at 16 the samples as they come
- * (little-endian), at 8 the one byte that an 8-bit sample v * 257 stands for.  So gray, alpha and colour that the form
- * lacks need no case of their own: they change the hash.  Only depth does: from the first sample on that a byte
- * can't express, whole 16-bit pixels are hashed after a marker, wherever the calls were cut.
+ * pixels.c - the digest of a decoded picture as text, and that of a PNG.  samples.c tells what is hashed.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -19,47 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
-#define DIGEST_NAME "xxh3-128"
 #define DIGEST_DIGITS 32
-
-struct raiiaf_pixels {
-    uint32_t width, height;
-    unsigned channels, depth;
-    uint64_t left; /* pixels still to come */
-    bool overrun;  /* more came */
-    bool deep;     /* a sample came that 8 bits can't express */
-    XXH3_state_t *state;
-};
-
-raiiaf_status raiiaf_pixels_begin(raiiaf_pixels **out, uint32_t width, uint32_t height, unsigned channels,
-                                  unsigned depth, raiiaf_error *error)
-{
-    *out = NULL;
-    rf_error_clear(error);
-    if (!width || !height || channels < 1 || channels > 4 || (depth != 8 && depth != 16))
-        return rf_fail(error, RAIIAF_ERROR_ARGUMENT, "digest-form", RF_NAME(NULL),
-                       _("a picture of %u by %u pixels, %u channels and %u bits has no digest"), width, height,
-                       channels, depth);
-    raiiaf_pixels *pixels = calloc(1, sizeof *pixels);
-    XXH3_state_t *state = XXH3_createState();
-    if (!pixels || !state) {
-        free(pixels);
-        XXH3_freeState(state);
-        return rf_fail_memory(error, NULL);
-    }
-    XXH3_128bits_reset(state);
-    *pixels = (raiiaf_pixels){.width = width,
-                              .height = height,
-                              .channels = channels,
-                              .depth = depth,
-                              .left = (uint64_t)width * height,
-                              .state = state};
-    *out = pixels;
-    return RAIIAF_OK;
-}
 
 /* A decimal number without sign or leading zeros, and the character after it. */
 static bool read_number(const char **text, char after, uint32_t *number)
@@ -75,13 +30,12 @@ static bool read_number(const char **text, char after, uint32_t *number)
     return true;
 }
 
-/* The form that a digest was taken in; false if it isn't one.  *hash is where its digits begin. */
-static bool read_form(const char *digest, uint32_t form[4], const char **hash)
+bool rf_digest_form(const char *digest, uint32_t form[4], const char **hash)
 {
     const char *p = digest;
-    if (strncmp(p, DIGEST_NAME ":", sizeof DIGEST_NAME) != 0)
+    if (strncmp(p, RF_DIGEST_NAME ":", sizeof RF_DIGEST_NAME) != 0)
         return false;
-    p += sizeof DIGEST_NAME;
+    p += sizeof RF_DIGEST_NAME;
     for (int i = 0; i < 4; i++) {
         if (!read_number(&p, "xxx:"[i], &form[i]))
             return false;
@@ -95,114 +49,17 @@ raiiaf_status raiiaf_pixels_begin_like(raiiaf_pixels **pixels, const char *diges
     *pixels = NULL;
     uint32_t form[4];
     const char *hash;
-    if (!digest || !read_form(digest, form, &hash))
+    if (!digest || !rf_digest_form(digest, form, &hash))
         return rf_fail(error, RAIIAF_ERROR_ARGUMENT, "digest-form", RF_NAME(NULL), _("\"%.100s\" is no picture digest"),
                        digest ? digest : "");
     return raiiaf_pixels_begin(pixels, form[0], form[1], form[2], form[3], error);
-}
-
-/* Pixels that are narrowed at a time: the narrow form stays in the first-level cache. */
-#define BLOCK 2048
-/* Pixels that a compiler may take at once: a loop of fixed length needs no remainder. */
-#define STRIDE 16
-
-/* Narrows samples; false if there is one among them that a byte can't express. */
-static bool narrow(const uint16_t *restrict samples, size_t count, uint8_t *restrict out)
-{
-    unsigned bad = 0;
-    size_t i = 0;
-    for (; count - i >= 4 * STRIDE; i += 4 * STRIDE) {
-        uint16_t differ = 0;
-        for (size_t k = 0; k < 4 * STRIDE; k++) {
-            uint16_t sample = samples[i + k];
-            out[i + k] = (uint8_t)(sample & 0xFF);
-            differ |= (uint16_t)(sample ^ (uint16_t)(sample << 8 | sample >> 8));
-        }
-        bad |= differ;
-    }
-    for (; i < count; i++) {
-        out[i] = (uint8_t)(samples[i] & 0xFF);
-        bad |= (unsigned)(samples[i] >> 8 ^ (samples[i] & 0xFF));
-    }
-    return !bad;
-}
-
-static void hash_deep(raiiaf_pixels *pixels, const uint16_t *rgba, size_t count)
-{
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    uint16_t swapped[4 * BLOCK];
-    for (size_t done = 0; done < 4 * count;) {
-        size_t part = 4 * count - done < 4 * BLOCK ? 4 * count - done : 4 * BLOCK;
-        for (size_t i = 0; i < part; i++)
-            swapped[i] = __builtin_bswap16(rgba[done + i]);
-        XXH3_128bits_update(pixels->state, swapped, part * sizeof *swapped);
-        done += part;
-    }
-#else
-    XXH3_128bits_update(pixels->state, rgba, count * 4 * sizeof *rgba);
-#endif
-}
-
-/* Hashes pixels in 8 bits, and goes over to 16 at the first that needs it. */
-static void hash_narrow(raiiaf_pixels *pixels, const uint16_t *rgba, size_t count)
-{
-    uint8_t bytes[4 * BLOCK];
-    while (count && !pixels->deep) {
-        size_t part = count < BLOCK ? count : BLOCK;
-        if (!narrow(rgba, 4 * part, bytes)) {
-            for (part = 0; narrow(rgba + 4 * part, 4, bytes + 4 * part);)
-                part++;
-            pixels->deep = true;
-        }
-        XXH3_128bits_update(pixels->state, bytes, 4 * part);
-        rgba += 4 * part;
-        count -= part;
-    }
-    if (pixels->deep) {
-        static const char marker[] = "16 bits from here";
-        XXH3_128bits_update(pixels->state, marker, sizeof marker);
-        hash_deep(pixels, rgba, count);
-    }
-}
-
-void raiiaf_pixels_update(raiiaf_pixels *pixels, const uint16_t *rgba, size_t count)
-{
-    if (!pixels || !count)
-        return;
-    if (pixels->overrun || count > pixels->left) {
-        pixels->overrun = true;
-        return;
-    }
-    pixels->left -= count;
-    if (pixels->depth == 16 || pixels->deep)
-        hash_deep(pixels, rgba, count);
-    else
-        hash_narrow(pixels, rgba, count);
-}
-
-bool raiiaf_pixels_end(raiiaf_pixels *pixels, char digest[RAIIAF_DIGEST_SIZE])
-{
-    if (!pixels)
-        return false;
-    bool complete = digest && !pixels->overrun && !pixels->left;
-    if (complete) {
-        XXH128_canonical_t hash;
-        char hex[2 * sizeof hash.digest + 1];
-        XXH128_canonicalFromHash(&hash, XXH3_128bits_digest(pixels->state));
-        rf_hex(hash.digest, sizeof hash.digest, hex);
-        snprintf(digest, RAIIAF_DIGEST_SIZE, DIGEST_NAME ":%ux%ux%ux%u:%s", pixels->width, pixels->height,
-                 pixels->channels, pixels->depth, hex);
-    }
-    XXH3_freeState(pixels->state);
-    free(pixels);
-    return complete;
 }
 
 bool rf_pixels_same(const char *a, const char *b)
 {
     uint32_t form_a[4], form_b[4];
     const char *hash_a, *hash_b;
-    return read_form(a, form_a, &hash_a) && read_form(b, form_b, &hash_b) && form_a[0] == form_b[0] &&
+    return rf_digest_form(a, form_a, &hash_a) && rf_digest_form(b, form_b, &hash_b) && form_a[0] == form_b[0] &&
            form_a[1] == form_b[1] && form_a[3] == form_b[3] && strcmp(hash_a, hash_b) == 0;
 }
 
@@ -268,8 +125,10 @@ static raiiaf_status begin(decoder *from, uint32_t width, uint32_t height, raiia
     if (!from->like)
         return raiiaf_pixels_begin(&from->pixels, width, height, from->head.channels, from->head.depth == 16 ? 16 : 8,
                                    error);
+    uint32_t form[4];
+    const char *hash;
     raiiaf_status status = raiiaf_pixels_begin_like(&from->pixels, from->like, error);
-    if (!status && (from->pixels->width != width || from->pixels->height != height))
+    if (!status && rf_digest_form(from->like, form, &hash) && (form[0] != width || form[1] != height))
         return rf_fail(error, RAIIAF_ERROR_ARGUMENT, "digest-form", RF_NAME(NULL),
                        _("the image has another size than the form of the digest"));
     return status;

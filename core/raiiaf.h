@@ -226,7 +226,7 @@ typedef struct raiiaf_chunk_info {
     uint64_t size;                   /* bytes of the payload */
     char sha256[65];                 /* of the payload, lower-case hexadecimal; recorded, not verified */
     raiiaf_encoding encoding;
-    const char *key;                 /* latents: their key as text (7 as "7", null as "null"), NUL-terminated */
+    const char *key;                 /* latents: their key as text (7 as "7", null as "null", none as ""), NUL-terminated */
     raiiaf_dtype dtype;              /* latents */
     unsigned rank;                   /* latents: number of axes */
     uint32_t shape[RAIIAF_MAX_RANK]; /* latents: slowest axis first, as the tensor was given (NCHW or not) */
@@ -290,7 +290,7 @@ RAIIAF_API const char *raiiaf_image_format_name(raiiaf_image_format format); /* 
 /* Of the file's image, from the first bytes of its chunk: decodes no pixel and verifies nothing.
    RAIIAF_ERROR_MISSING if the file holds none. */
 RAIIAF_API raiiaf_status raiiaf_image_probe(const raiiaf_file *file, raiiaf_image_info *info, raiiaf_error *error);
-/* Of the beginning of an image file; false if more bytes are needed than `size`.  Never fails on other bytes:
+/* Of the beginning of an image file; false if more bytes are needed than `size` (info then holds what is known so far).  Never fails on other bytes:
    what it doesn't know has format RAIIAF_IMAGE_UNKNOWN. */
 RAIIAF_API bool raiiaf_image_probe_memory(const void *head, size_t size, raiiaf_image_info *info);
 
@@ -300,21 +300,26 @@ RAIIAF_API bool raiiaf_image_probe_memory(const void *head, size_t size, raiiaf_
    image carried and the new one doesn't goes into the manifest (source.carriers), so that it isn't lost. */
 RAIIAF_API raiiaf_status raiiaf_image_set(raiiaf_file *file, const void *data, size_t size, const char *pixel_digest,
                                           raiiaf_error *error);
-/* Takes the image out; its text goes into the manifest likewise. */
+/* Takes the image out (of several DATA chunks the last, so that the one before becomes the image); its text goes into
+   the manifest likewise. */
 RAIIAF_API raiiaf_status raiiaf_image_remove(raiiaf_file *file, raiiaf_error *error);
 
 /* A text that an image file carries beside its pixels. */
 typedef struct raiiaf_carrier {
-    const char *kind;    /* "png:tEXt", "png:zTXt", "png:iTXt", "png:eXIf", "png:caBX", "jpeg:exif", "jpeg:xmp",
-                            "jpeg:iptc", "jpeg:com", "webp:exif", "webp:xmp"; static */
+    const char *kind;    /* "png:tEXt", "png:zTXt", "png:iTXt", "png:eXIf", "png:caBX", "png:comf", "jpeg:exif",
+                            "jpeg:xmp", "jpeg:iptc", "jpeg:com", "jpeg:c2pa", "webp:exif", "webp:xmp", "webp:c2pa";
+                            static */
     const char *keyword; /* PNG keyword as UTF-8, else "" */
     const uint8_t *data; /* the text or block itself, decompressed, in `encoding`; not NUL-terminated */
     size_t size;
     const char *encoding; /* "utf-8", "latin-1", or "base64" for bytes that are no text (data holds the bytes) */
 } raiiaf_carrier;
 
-/* Calls back for each carrier of an image file, in file order, until `callback` returns false.  Damaged parts end
-   the walk silently: what came before them still counts.  No pixel is decoded.  limits may be NULL. */
+/* Calls back for each carrier of an image file, in file order, until `callback` returns false.  `data` is the whole
+   payload of a JPEG segment or WebP chunk, signatures included.  A damaged text is left out; damaged structure ends the
+   walk silently, and what came before it still counts; checksums aren't looked at.  Text that inflates beyond
+   limits->manifest_size is left out, and RAIIAF_ERROR_LIMIT returned in the end.  No pixel is decoded.  limits may be
+   NULL. */
 RAIIAF_API raiiaf_status raiiaf_carrier_each(const void *image, size_t size, const raiiaf_limits *limits,
                                              bool (*callback)(void *user, const raiiaf_carrier *carrier), void *user,
                                              raiiaf_error *error);
@@ -347,9 +352,10 @@ typedef struct raiiaf_samples {
     bool inverted;      /* the fourth counts the other way round: 0 is opaque */
     bool narrow;        /* round to 8 bits first, as an image file of that depth will */
 } raiiaf_samples;
-/* The same as raiiaf_pixels_update, of pixels in such a layout, and faster for the usual ones. */
+/* The same as raiiaf_pixels_update, of pixels in such a layout, and faster: for the usual ones, and where it is given
+   many pixels at a time.  threads 0: one for each processor. */
 RAIIAF_API void raiiaf_pixels_update_samples(raiiaf_pixels *pixels, const raiiaf_samples *layout, const void *data,
-                                             size_t count);
+                                             size_t count, unsigned threads);
 /* Ends it: writes the digest and frees `pixels`.  With fewer or more pixels than announced, or with digest NULL,
    nothing is written and false returned. */
 RAIIAF_API bool raiiaf_pixels_end(raiiaf_pixels *pixels, char digest[RAIIAF_DIGEST_SIZE]);
@@ -360,7 +366,8 @@ RAIIAF_API raiiaf_status raiiaf_pixels_of_image(const void *image, size_t size, 
 /* -------------------------------------------------------------------------------------------- latents ---- */
 
 /* Adds a tensor: 4 axes of 1 to 8192, float32 or float16, no NaN or infinity (the reference's rules), data in C
-   order, little-endian, copied.  RAIIAF_ERROR_SCHEMA says which rule was broken. */
+   order, little-endian, copied; its key unlike all others, which in the reference are a dictionary's.
+   RAIIAF_ERROR_SCHEMA says which rule was broken. */
 RAIIAF_API raiiaf_status raiiaf_latent_add(raiiaf_file *file, const char *key, const uint32_t *shape, unsigned rank,
                                            raiiaf_dtype dtype, const void *data, size_t size, raiiaf_error *error);
 /* Removes chunk i, of whatever type. */
@@ -539,7 +546,8 @@ RAIIAF_API void raiiaf_cache_free(raiiaf_cache *cache); /* NULL is fine */
 /* Keeps a copy of `data`, in place of what had that name. */
 RAIIAF_API raiiaf_status raiiaf_cache_put(raiiaf_cache *cache, const char *key, const void *data, size_t size,
                                           raiiaf_error *error);
-/* A copy of what has that name (nothing has the name NULL), or false and an empty buffer. */
+/* What has that name (nothing has the name NULL), or false and an empty buffer.  The bytes stay until the buffer is
+   freed, even if the cache goes first. */
 RAIIAF_API bool raiiaf_cache_get(raiiaf_cache *cache, const char *key, raiiaf_buffer *bytes);
 
 /* ----------------------------------------------------------------------------------------------- save ---- */
