@@ -62,7 +62,7 @@ typedef struct rf_json_names {
 } rf_json_names;
 
 bool rf_json_names_begin(rf_json_names *names, const char *text, rf_span container); /* false: no memory */
-bool rf_json_names_last(const rf_json_names *names, const rf_json_walk *walk);        /* elements always count */
+bool rf_json_names_last(const rf_json_names *names, const rf_json_walk *walk);       /* elements always count */
 void rf_json_names_end(rf_json_names *names);
 
 /* The decoded form of a string, appended; lone surrogates become U+FFFD. */
