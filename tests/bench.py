@@ -38,20 +38,31 @@ def verdict(name, value, most=None, least=None):
 
 
 def run(command, environment):
-    """Seconds and peak bytes of memory."""
+    """Seconds that a command takes."""
     start = time.perf_counter()
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    complaint = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
+    result = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
     seconds = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode or complaint:
-        sys.exit(f"{shlex.join(command)}: {complaint.decode(errors='replace') or process.returncode}")
-    return seconds, usage.ru_maxrss * 1024
+    if result.returncode or result.stderr:
+        sys.exit(f"{shlex.join(command)}: {result.stderr.decode(errors='replace') or result.returncode}")
+    return seconds
+
+
+# The peak of a process counts what it was forked from: so this is the smallest Python that there is, about 9 MB.
+PEAK = """
+import os, sys
+null = os.open(os.devnull, os.O_WRONLY)
+child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, null, 1)])
+print(os.wait4(child, 0)[2].ru_maxrss * 1024)
+"""
+
+
+def peak_memory(command):
+    result = subprocess.run([sys.executable, "-I", "-S", "-c", PEAK, *command], capture_output=True, check=True)
+    return int(result.stdout)
 
 
 def pair(name, ours, theirs, environment, most=None, note=""):
-    runs = [(run(ours, environment)[0], run(theirs, environment)[0]) for _ in range(RUNS + 1)][1:]
+    runs = [(run(ours, environment), run(theirs, environment)) for _ in range(RUNS + 1)][1:]
     ratio = statistics.median(a / b for a, b in runs)
     a, b = (statistics.median(times) * 1000 for times in zip(*runs))
     print(f"  {name:<44} {a:9.1f} ms {b:9.1f} ms {ratio:7.2f}{verdict(name, round(ratio, 2), most)}{note}", flush=True)
@@ -126,8 +137,9 @@ def make_large(scratch, png):
 def memory(large):
     print("\nraiiaf info")
     for size, raiiaf in large:
-        seconds, peak = min(run([RAIIAF, "info", raiiaf], os.environ) for _ in range(3))
-        name = f"info, {size}"
+        command, name = [RAIIAF, "info", raiiaf], f"info, {size}"
+        seconds = statistics.median(run(command, os.environ) for _ in range(RUNS))
+        peak = peak_memory(command)
         print(f"  {name:<44} {seconds * 1000:9.1f} ms {peak / 1e6:9.1f} MB{verdict(name, peak / 1e6, 20)}")
 
 

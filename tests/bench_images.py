@@ -15,11 +15,11 @@ def clouds(random, side, steepness):
 
 
 def shapes(random, side, count):
-    """Discs and boxes, each with a number of its own: edges."""
+    """Discs and boxes, each with a number of its own and the later ones smaller: edges."""
     y, x = numpy.mgrid[0:side, 0:side] / side
     field = numpy.zeros((side, side), int)
     for number in range(1, count + 1):
-        cx, cy, size = random.random(3) * [1, 1, 0.25]
+        cx, cy, size = random.random(3) * [1, 1, 1.2 / (4 + number / 4)]
         disc = (x - cx) ** 2 + (y - cy) ** 2 < size**2
         box = (abs(x - cx) < size) & (abs(y - cy) < size / 2)
         field[disc if number % 2 else box] = number
@@ -40,7 +40,7 @@ def photo(random, side, grain):
 def make(kind, side):
     random = numpy.random.default_rng([KINDS.index(kind), side])
     if kind == "flat":
-        picture = (random.random((25, 3)) * 255)[shapes(random, side, 24)]
+        picture = (random.random((201, 3)) * 255)[shapes(random, side, 200)]
         picture[: side // 8] = numpy.linspace(40, 200, side)[None, :, None]
     else:
         picture = photo(random, side, 12 if kind == "grain" else 1.2)
