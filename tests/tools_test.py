@@ -93,7 +93,7 @@ class Case(unittest.TestCase):
             return file.read()
 
     def copy(self, name, to=None):
-        return shutil.copy(golden(name), self.path(to or name))
+        return shutil.copyfile(golden(name), self.path(to or name))
 
     def run_raiiaf(self, *arguments, status=0, input=b"", env=None, **options):
         """(standard output, standard error), both bytes, of a call that has to end with `status`."""
@@ -339,7 +339,7 @@ class Info(Case):
             (got,) = self.info("--", name)
             self.assertEqual(got["file"], name)
         name = os.fsencode(self.folder) + b"/latin-\xe9.raiiaf"
-        shutil.copy(golden("img_1x1.raiiaf"), name)
+        shutil.copyfile(golden("img_1x1.raiiaf"), name)
         line = self.ok("info", "--json", name)
         self.assertEqual(json.loads(line)["file"].encode("utf-8", "surrogateescape"), name)
         self.assertIn(b"latin-\\xe9.raiiaf: OK", self.ok("verify", name))
