@@ -473,6 +473,19 @@ RAIIAF_API void raiiaf_setting_each(const raiiaf_file *file,
                                     bool (*callback)(void *user, const char *name, const raiiaf_value *value),
                                     void *user);
 
+/* The same, each value as the text that a host shows for it. */
+RAIIAF_API void raiiaf_text_each(const raiiaf_file *file,
+                                 bool (*callback)(void *user, const char *name, const char *text), void *user);
+
+/* Flags of raiiaf_text_apply. */
+#define RAIIAF_TEXT_LOSSY 1u /* the text went through something that drops backslashes */
+
+/* Takes back a text that a host showed, or that its user added: raiiaf_set_text, unless `shown` (the file as the host
+   showed it, often `file` itself; NULL where nothing was shown) says the same.  An empty text says nothing: hosts lose
+   texts. */
+RAIIAF_API raiiaf_status raiiaf_text_apply(raiiaf_file *file, const raiiaf_file *shown, const char *name,
+                                           const char *text, unsigned flags, raiiaf_error *error);
+
 /* The settings in the widely read "parameters" form: prompt, "Negative prompt: ...", "Steps: 20, Sampler: ...".
    RAIIAF_ERROR_MISSING if the file says nothing that could go there. */
 RAIIAF_API raiiaf_status raiiaf_parameters(const raiiaf_file *file, raiiaf_buffer *text, raiiaf_error *error);
@@ -505,6 +518,11 @@ RAIIAF_API raiiaf_status raiiaf_environment_drift(const char *then, size_t then_
                                                   bool (*callback)(void *user, const char *component_id,
                                                                    const char *text),
                                                   void *user, raiiaf_error *error);
+
+/* The same between a file and the system that the program runs on; none for a file without an environment. */
+RAIIAF_API raiiaf_status raiiaf_drift_each(const raiiaf_file *file,
+                                           bool (*callback)(void *user, const char *component_id, const char *text),
+                                           void *user, raiiaf_error *error);
 
 /* -------------------------------------------------------------------------------------------- capsule ---- */
 
@@ -549,6 +567,14 @@ RAIIAF_API raiiaf_status raiiaf_cache_put(raiiaf_cache *cache, const char *key, 
 /* What has that name (nothing has the name NULL), or false and an empty buffer.  The bytes stay until the buffer is
    freed, even if the cache goes first. */
 RAIIAF_API bool raiiaf_cache_get(raiiaf_cache *cache, const char *key, raiiaf_buffer *bytes);
+
+/* For a host that decodes the image by its own means: gives its bytes at once and verifies them meanwhile, on another
+   thread; until raiiaf_check_end, nothing else may be done with the file and nothing that came of the bytes be
+   believed.  The image chunk as stored then lies in `cache` (may be NULL), by the SHA-256 of the image. */
+typedef struct raiiaf_check raiiaf_check;
+RAIIAF_API raiiaf_status raiiaf_check_begin(raiiaf_check **check, const raiiaf_file *file, raiiaf_cache *cache,
+                                            raiiaf_buffer *image, raiiaf_error *error);
+RAIIAF_API raiiaf_status raiiaf_check_end(raiiaf_check *check, raiiaf_error *error);
 
 /* ----------------------------------------------------------------------------------------------- save ---- */
 

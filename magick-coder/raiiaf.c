@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * raiiaf.c - RAIIAF for ImageMagick: one source for versions 6 and 7 and for every quantum depth.
+ * raiiaf.c - RAIIAF for ImageMagick: one source for versions 6 and 7 and for every kind of quantum.
  *
  * ImageMagick's own coders turn the embedded image into pixels and back; the container is libraiiaf's.  What else
  * the file holds travels beside the pixels as the profile "raiiaf", the capsule; the properties raiiaf:* are a view of
@@ -11,6 +11,7 @@
 #endif
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -41,6 +42,7 @@
 #define SET_ALPHA(image) ((image)->matte = MagickTrue)
 #define RESOLUTION(image, axis) ((image)->axis##_resolution)
 #endif
+_Static_assert(MAGICKCORE_QUANTUM_DEPTH == 16, "only ImageMagick with 16 bits a quantum is supported");
 
 /* Exported, but declared in a header that isn't installed. */
 typedef enum { ReadBinaryBlobMode = 2, WriteBinaryBlobMode = 4 } BlobMode;
@@ -51,14 +53,14 @@ extern MagickExport ssize_t ReadBlob(Image *, const size_t, void *);
 extern MagickExport ssize_t WriteBlob(Image *, const size_t, const void *);
 extern MagickExport const struct stat *GetBlobProperties(const Image *);
 
-/* What ImageMagick looks up by name. */
+/* What ImageMagick looks up by name; GEN5 is the same module under the name that a file x.gen5 asks for. */
 ModuleExport size_t RegisterRAIIAFImage(void);
 ModuleExport void UnregisterRAIIAFImage(void);
-ModuleExport size_t RegisterGEN5Image(void);
-ModuleExport void UnregisterGEN5Image(void);
+ModuleExport size_t RegisterGEN5Image(void) __attribute__((alias("RegisterRAIIAFImage")));
+ModuleExport void UnregisterGEN5Image(void) __attribute__((alias("UnregisterRAIIAFImage")));
 
 #define PREFIX "raiiaf:" /* of properties and of defines */
-#define OWN(name) (strncmp(name, PREFIX, sizeof PREFIX - 1) == 0)
+#define STARTS_WITH(text, start) (strncmp(text, start, sizeof(start) - 1) == 0)
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
 
 /* ---- errors ---- */
@@ -70,13 +72,15 @@ static void complain(ExceptionInfo *exception, ExceptionType severity, const cha
 
 static void pass_on(ExceptionInfo *exception, const raiiaf_error *error)
 {
-    ExceptionType severity =
-        error->status == RAIIAF_ERROR_MEMORY || error->status == RAIIAF_ERROR_LIMIT       ? ResourceLimitError
-        : error->status == RAIIAF_ERROR_IO                                                ? BlobError
-        : error->status == RAIIAF_ERROR_ARGUMENT || error->status >= RAIIAF_ERROR_MISSING ? CoderError
-                                                                                          : CorruptImageError;
+    bool limit = error->status == RAIIAF_ERROR_MEMORY || error->status == RAIIAF_ERROR_LIMIT;
+    bool wish = error->status == RAIIAF_ERROR_ARGUMENT || error->status >= RAIIAF_ERROR_MISSING;
     if (error->status && error->status != RAIIAF_ERROR_CANCELLED) /* whoever asked for that knows */
-        ThrowMagickException(exception, GetMagickModule(), severity, error->text, "%s", "");
+        ThrowMagickException(exception, GetMagickModule(),
+                             limit                              ? ResourceLimitError
+                             : wish                             ? CoderError
+                             : error->status == RAIIAF_ERROR_IO ? BlobError
+                                                                : CorruptImageError,
+                             error->text, "%s", "");
 }
 
 static void on_warning(void *exception, const raiiaf_error *warning)
@@ -84,7 +88,7 @@ static void on_warning(void *exception, const raiiaf_error *warning)
     ThrowMagickException(exception, GetMagickModule(), CoderWarning, warning->text, "%s", "");
 }
 
-/* ---- -define raiiaf:NAME=VALUE ---- */
+/* ---- what the command asks for ---- */
 
 static bool is_defined(const ImageInfo *info, const Image *image, const char *name, const char *value)
 {
@@ -94,7 +98,7 @@ static bool is_defined(const ImageInfo *info, const Image *image, const char *na
     return given && LocaleCompare(given, value) == 0;
 }
 
-/* Refuses what means nothing: a misspelt raiiaf:carry=none would publish a prompt. */
+/* Refuses defines that mean nothing: a misspelt raiiaf:carry=none would publish a prompt. */
 static bool check_defines(const ImageInfo *info, ExceptionInfo *exception)
 {
     static const char *const known[][2] = {{PREFIX "latents", "keep,drop"},
@@ -106,7 +110,7 @@ static bool check_defines(const ImageInfo *info, ExceptionInfo *exception)
         const char *values = NULL;
         for (size_t i = 0; i < LENGTH(known); i++)
             values = LocaleCompare(name, known[i][0]) == 0 ? known[i][1] : values;
-        if (!OWN(name) || IsOptionMember(GetImageOption(info, name), values) != MagickFalse)
+        if (!STARTS_WITH(name, PREFIX) || IsOptionMember(GetImageOption(info, name), values) != MagickFalse)
             continue;
         complain(exception, OptionError, values ? values : _("there is no such define (-set sets properties)"), name);
         return false;
@@ -114,56 +118,80 @@ static bool check_defines(const ImageInfo *info, ExceptionInfo *exception)
     return true;
 }
 
-static bool has_coder_define(const char *key)
+static bool is_for_coder(const char *name)
 {
-    static const char *const prefixes[] = {"png:", "jpeg:", "webp:", "bmp:", "profile:"};
-    for (size_t i = 0; i < LENGTH(prefixes); i++) {
-        if (strncmp(key, prefixes[i], strlen(prefixes[i])) == 0)
-            return true;
-    }
-    return false;
+    return STARTS_WITH(name, "png:") || STARTS_WITH(name, "jpeg:") || STARTS_WITH(name, "webp:") ||
+           STARTS_WITH(name, "bmp:") || STARTS_WITH(name, "profile:");
 }
 
-/* Whether the command asks for an image of a certain kind: such a one is always read and written anew. */
+/* Whether the command wants an image of a certain kind: then it is always encoded anew. */
 static bool has_wishes(const ImageInfo *info, const Image *image)
 {
-    const char *key;
+    const char *name;
     bool found = info->quality || info->density || info->page || info->depth || info->type != UndefinedType ||
-                 info->units != UndefinedResolution || info->interlace > NoInterlace;
+                 info->units != UndefinedResolution || info->interlace > NoInterlace ||
+                 GetImageOption(info, "caption") || GetImageOption(info, "comment") || GetImageOption(info, "label");
     ResetImageOptionIterator(info);
-    while (!found && (key = GetNextImageOption(info)))
-        found = has_coder_define(key);
+    while (!found && (name = GetNextImageOption(info)))
+        found = is_for_coder(name);
     ResetImageArtifactIterator(image);
-    while (!found && (key = GetNextImageArtifact(image)))
-        found = has_coder_define(key);
+    while (!found && (name = GetNextImageArtifact(image)))
+        found = is_for_coder(name);
     return found;
 }
 
-/* ---- what decides whether an image is unchanged: its pixels, and what else a PNG can express ---- */
+/* -strip leaves the properties behind, but also this order to the PNG coder. */
+static bool is_stripped(const ImageInfo *info, const Image *image)
+{
+    const char *excluded = GetImageArtifact(image, "png:exclude-chunk");
+    if (!excluded)
+        excluded = GetImageOption(info, "png:exclude-chunk");
+    return IsOptionMember("zTXt", excluded) != MagickFalse || IsOptionMember("all", excluded) != MagickFalse;
+}
+
+/* ---- what decides whether an image is unchanged: its pixels, and what else a PNG expresses ---- */
+
+/* Of an image in memory that is one look at it; of one on disk it bounds what is read at a time. */
+#define PIXELS_AT_ONCE ((size_t)4 << 20)
 
 /* The digest of the pixels that a PNG of the image's depth would have. */
 static bool digest_pixels(const Image *image, unsigned channels, unsigned depth, char digest[RAIIAF_DIGEST_SIZE],
                           ExceptionInfo *exception)
 {
-    const char *map = image->colorspace == CMYKColorspace ? "CMYK" : "RGBA";
-    size_t samples = 4 * image->columns;
-    raiiaf_pixels *pixels = NULL;
-    uint16_t *row = AcquireQuantumMemory(samples, sizeof *row);
-    uint8_t *bytes = AcquireQuantumMemory(samples, 1);
-    bool good = row && bytes &&
-                raiiaf_pixels_begin(&pixels, (uint32_t)image->columns, (uint32_t)image->rows, channels,
-                                    depth > 8 ? 16 : 8, NULL) == RAIIAF_OK;
-    for (ssize_t y = 0; good && y < (ssize_t)image->rows; y++) {
-        void *out = image->depth > 8 ? (void *)row : bytes;
-        good = ExportImagePixels(image, 0, y, image->columns, 1, map, image->depth > 8 ? ShortPixel : CharPixel, out,
-                                 exception) != MagickFalse;
-        for (size_t i = 0; out == bytes && i < samples; i++)
-            row[i] = (uint16_t)(bytes[i] * 257u);
-        raiiaf_pixels_update(pixels, row, image->columns);
+    raiiaf_pixels *pixels;
+    bool cmyk = image->colorspace == CMYKColorspace;
+#ifdef MAGICK6
+#define OFFSET(sample) (int)(offsetof(PixelPacket, sample) / sizeof(Quantum))
+    const raiiaf_samples layout = {RAIIAF_SAMPLES_16,
+                                   sizeof(PixelPacket) / sizeof(Quantum),
+                                   {OFFSET(red), OFFSET(green), OFFSET(blue), HAS_ALPHA(image) ? OFFSET(opacity) : -1},
+                                   true,
+                                   image->depth <= 8};
+    if (cmyk) /* K isn't among the pixels */
+        return false;
+#else
+#define OFFSET(channel) (int)GetPixelChannelOffset(image, channel)
+    const raiiaf_samples layout = {MAGICKCORE_HDRI_ENABLE ? RAIIAF_SAMPLES_FLOAT : RAIIAF_SAMPLES_16,
+                                   (unsigned)GetPixelChannels(image),
+                                   {OFFSET(RedPixelChannel), OFFSET(GreenPixelChannel), OFFSET(BluePixelChannel),
+                                    cmyk               ? OFFSET(BlackPixelChannel)
+                                    : HAS_ALPHA(image) ? OFFSET(AlphaPixelChannel)
+                                                       : -1},
+                                   false,
+                                   image->depth <= 8};
+#endif
+    if (raiiaf_pixels_begin(&pixels, (uint32_t)image->columns, (uint32_t)image->rows, channels, depth > 8 ? 16 : 8,
+                            NULL) != RAIIAF_OK)
+        return false;
+    const void *rows = image;
+    size_t step = 1 + PIXELS_AT_ONCE / image->columns;
+    for (size_t y = 0; rows && y < image->rows; y += step) {
+        size_t height = image->rows - y < step ? image->rows - y : step;
+        if ((rows = GetVirtualPixels(image, 0, (ssize_t)y, image->columns, height, exception)))
+            raiiaf_pixels_update_samples(pixels, &layout, rows, image->columns * height,
+                                         (unsigned)GetMagickResourceLimit(ThreadResource));
     }
-    RelinquishMagickMemory(row);
-    RelinquishMagickMemory(bytes);
-    return pixels && raiiaf_pixels_end(pixels, good ? digest : NULL);
+    return raiiaf_pixels_end(pixels, rows ? digest : NULL);
 }
 
 static void append(StringInfo *out, const void *data, size_t size)
@@ -198,7 +226,7 @@ static StringInfo *snapshot(Image *image WITH(ExceptionInfo *exception))
     }
     ResetImagePropertyIterator(image);
     for (const char *name; (name = GetNextImageProperty(image));) {
-        bool skip = OWN(name) || has_coder_define(name) || strncmp(name, "date:", 5) == 0;
+        bool skip = STARTS_WITH(name, PREFIX) || STARTS_WITH(name, "date:") || is_for_coder(name);
         const char *value = skip ? NULL : GetImageProperty(image, name WITH(exception));
         if (!value)
             continue;
@@ -208,31 +236,12 @@ static StringInfo *snapshot(Image *image WITH(ExceptionInfo *exception))
     return out;
 }
 
-/* ---- what was read in this process ---- */
-
-/* By the embedded image's SHA-256: its chunk as stored, and the snapshot of an image read without wishes.  By the
-   artifact ORIGIN, which goes into no file: the capsule, whole where raiiaf:carry kept it off the image. */
-#define CACHE_SIZE (UINT64_C(256) << 20)
-#define ORIGIN "raiiaf:origin"
-
+/* What was read in this process: by the embedded image's SHA-256 its chunk as stored, by SNAPSHOT of it the snapshot of
+   the image where it was read without wishes, and by the artifact ORIGIN (artifacts go into no file) the capsule. */
 static raiiaf_cache *cache;
-
-static raiiaf_buffer recall(const char *kind, const char *key)
-{
-    char name[96];
-    raiiaf_buffer bytes = {0};
-    snprintf(name, sizeof name, "%s %s", kind, key ? key : "");
-    if (key)
-        raiiaf_cache_get(cache, name, &bytes);
-    return bytes;
-}
-
-static void remember(const char *kind, const char *key, const void *data, size_t size)
-{
-    char name[96];
-    snprintf(name, sizeof name, "%s %s", kind, key);
-    raiiaf_cache_put(cache, name, data, size, NULL); /* without it, an image only has to be written anew */
-}
+#define CACHE_SIZE (UINT64_C(256) << 20)
+#define SNAPSHOT "%s snapshot"
+#define ORIGIN "raiiaf:origin"
 
 /* ---- reading ---- */
 
@@ -269,20 +278,14 @@ static bool open_capsule(raiiaf_file **file, const void *data, size_t size, cons
     return raiiaf_open(file, &source, NULL, error) == RAIIAF_OK;
 }
 
-static bool set_property(void *image, const char *name, const raiiaf_value *value)
+static bool set_property(void *image, const char *name, const char *text)
 {
     char key[80]; /* no longer than a PNG keyword may be, and no other characters */
-    raiiaf_buffer text;
     bool plain = snprintf(key, sizeof key, PREFIX "%s", name) < (int)sizeof key;
     for (const char *p = name; *p; p++)
         plain = plain && *p > ' ' && *p < 127;
-    if (plain && raiiaf_value_text(value, &text, NULL) == RAIIAF_OK) {
-#ifndef MAGICK6
-        ExceptionInfo *exception = NULL; /* none of these names is one that ImageMagick checks */
-#endif
-        SetImageProperty(image, key, (const char *)text.data WITH(exception));
-        raiiaf_buffer_free(&text);
-    }
+    if (plain)
+        SetImageProperty(image, key, text WITH(NULL)); /* no name that ImageMagick checks */
     return true;
 }
 
@@ -290,20 +293,6 @@ static bool warn_drift(void *exception, const char *component_id, const char *te
 {
     complain(exception, CoderWarning, text, component_id);
     return true;
-}
-
-static bool tell_drift(const raiiaf_file *file, ExceptionInfo *exception, raiiaf_error *error)
-{
-    raiiaf_buffer then = {0}, now = {0};
-    size_t chunk = raiiaf_environment_chunk(file);
-    bool good =
-        chunk == RAIIAF_NONE || (raiiaf_chunk_read(file, chunk, 0, &then, error) == RAIIAF_OK &&
-                                 raiiaf_environment_capture(&now, error) == RAIIAF_OK &&
-                                 raiiaf_environment_drift((const char *)then.data, then.size, (const char *)now.data,
-                                                          now.size, warn_drift, exception, error) == RAIIAF_OK);
-    raiiaf_buffer_free(&then);
-    raiiaf_buffer_free(&now);
-    return good;
 }
 
 /* The coder for an embedded image, told from its bytes; no other is ever called. */
@@ -334,14 +323,12 @@ static void ping_image(Image *image, const raiiaf_image_info *info WITH(Exceptio
 static Image *decode_image(const raiiaf_file *file, const ImageInfo *image_info, const char *coder,
                            ExceptionInfo *exception, raiiaf_error *error)
 {
-    /* ImageMagick does all of these to the image that we return: once is enough. */
-    static const char *const later[] = {"caption", "comment", "label"};
+    raiiaf_check *check;
     raiiaf_buffer bytes;
-    if (raiiaf_chunk_read(file, raiiaf_image_chunk(file), 0, &bytes, error) != RAIIAF_OK)
+    if (raiiaf_check_begin(&check, file, cache, &bytes, error) != RAIIAF_OK)
         return NULL;
     ImageInfo *info = CloneImageInfo(image_info);
-    for (size_t i = 0; i < LENGTH(later); i++)
-        DeleteImageOption(info, later[i]);
+    /* What ImageMagick does by these to the image that we return is enough. */
     if (info->extract)
         info->extract = DestroyString(info->extract);
     if (info->scenes)
@@ -352,6 +339,8 @@ static Image *decode_image(const raiiaf_file *file, const ImageInfo *image_info,
     CopyMagickString(info->magick, coder, MagickPathExtent);
     Image *image = BlobToImage(info, bytes.data, bytes.size, exception);
     info = DestroyImageInfo(info);
+    if (raiiaf_check_end(check, error) != RAIIAF_OK && image)
+        image = DestroyImageList(image);
     raiiaf_buffer_free(&bytes);
     return image;
 }
@@ -361,40 +350,35 @@ static bool attach_capsule(const raiiaf_file *file, const ImageInfo *image_info,
                            Image *image, ExceptionInfo *exception, raiiaf_error *error)
 {
     static atomic_uint count;
-    char digest[RAIIAF_DIGEST_SIZE], id[32];
+    char digest[RAIIAF_DIGEST_SIZE], name[96];
     bool none = is_defined(image_info, NULL, PREFIX "carry", "none") ||
                 IsOptionMember("raiiaf", GetImageOption(image_info, "profile:skip")) != MagickFalse;
-    bool manifest = none || is_defined(image_info, NULL, PREFIX "carry", "manifest");
-    unsigned drop = is_defined(image_info, NULL, PREFIX "latents", "drop") ? RAIIAF_CAPSULE_NO_LATENTS : 0;
+    bool some = none || is_defined(image_info, NULL, PREFIX "carry", "manifest");
+    unsigned all = is_defined(image_info, NULL, PREFIX "latents", "drop") ? RAIIAF_CAPSULE_NO_LATENTS : 0;
     bool wishes = has_wishes(image_info, image);
     bool digested = !wishes && digest_pixels(image, form->channels, form->depth, digest, exception);
-    raiiaf_buffer shown = {0}, kept = {0}, stored = {0};
-    raiiaf_chunk_info chunk;
-    raiiaf_chunk_get(file, raiiaf_image_chunk(file), &chunk);
-    bool good = raiiaf_capsule_make(file, digested ? digest : NULL, manifest ? RAIIAF_CAPSULE_NO_CHUNKS : drop, &shown,
-                                    error) == RAIIAF_OK &&
-                raiiaf_capsule_make(file, digested ? digest : NULL, manifest ? drop : RAIIAF_CAPSULE_NO_CHUNKS, &kept,
-                                    error) == RAIIAF_OK &&
-                raiiaf_chunk_read_stored(file, raiiaf_image_chunk(file), &stored, error) == RAIIAF_OK;
+    raiiaf_buffer whole = {0}, manifest = {0};
+    bool good = !raiiaf_capsule_make(file, digested ? digest : NULL, all, &whole, error) &&
+                !raiiaf_capsule_make(file, digested ? digest : NULL, RAIIAF_CAPSULE_NO_CHUNKS, &manifest, error);
+    const raiiaf_buffer *shown = some ? &manifest : &whole, *kept = some ? &whole : &manifest;
     if (good && !none) {
-        StringInfo *profile = BlobToStringInfo(shown.data, shown.size);
+        StringInfo *profile = BlobToStringInfo(shown->data, shown->size);
         SetImageProfile(image, "raiiaf", profile WITH(exception));
         profile = DestroyStringInfo(profile);
     }
-    if (good) {
-        snprintf(id, sizeof id, "%s %u", none ? "none" : manifest ? "manifest" : "all", atomic_fetch_add(&count, 1));
-        SetImageArtifact(image, ORIGIN, id);
-        remember("capsule", id, kept.data, kept.size);
-        remember("chunk", chunk.sha256, stored.data, stored.size);
-    }
+    snprintf(name, sizeof name, "%s %u", none ? "none" : some ? "manifest" : "all", atomic_fetch_add(&count, 1));
+    if (good && raiiaf_cache_put(cache, name, kept->data, kept->size, NULL) == RAIIAF_OK)
+        SetImageArtifact(image, ORIGIN, name);
     if (good && !wishes) {
+        raiiaf_chunk_info chunk;
         StringInfo *now = snapshot(image WITH(exception));
-        remember("snapshot", chunk.sha256, GetStringInfoDatum(now), GetStringInfoLength(now));
+        raiiaf_chunk_get(file, raiiaf_image_chunk(file), &chunk);
+        snprintf(name, sizeof name, SNAPSHOT, chunk.sha256);
+        raiiaf_cache_put(cache, name, GetStringInfoDatum(now), GetStringInfoLength(now), NULL);
         now = DestroyStringInfo(now);
     }
-    raiiaf_buffer_free(&shown);
-    raiiaf_buffer_free(&kept);
-    raiiaf_buffer_free(&stored);
+    raiiaf_buffer_free(&whole);
+    raiiaf_buffer_free(&manifest);
     return good;
 }
 
@@ -411,13 +395,11 @@ static Image *read_picture(const raiiaf_file *file, const ImageInfo *image_info,
         complain(exception, CoderError,
                  _("the image is no PNG, JPEG, WebP or BMP; raiiaf extract --image hands it out"),
                  image_info->filename);
-    if (!coder)
-        return NULL;
-    if (image_info->ping != MagickFalse) {
+    if (coder && image_info->ping != MagickFalse) {
         ping_image(blob, &form WITH(exception));
         return blob;
     }
-    Image *image = decode_image(file, image_info, coder, exception, error);
+    Image *image = coder ? decode_image(file, image_info, coder, exception, error) : NULL;
     if (image && !image_info->stream && !attach_capsule(file, image_info, &form, image, exception, error))
         image = DestroyImageList(image);
     return image;
@@ -431,12 +413,13 @@ static Image *ReadRAIIAFImage(const ImageInfo *image_info, ExceptionInfo *except
     if (OpenBlob(image_info, blob, ReadBinaryBlobMode, exception) == MagickFalse)
         return DestroyImageList(blob);
     if (check_defines(image_info, exception) && open_blob(&file, image_info->filename, blob, exception, &error) &&
-        (!is_defined(image_info, NULL, PREFIX "drift", "warn") || tell_drift(file, exception, &error)))
+        (!is_defined(image_info, NULL, PREFIX "drift", "warn") ||
+         !raiiaf_drift_each(file, warn_drift, exception, &error)))
         image = read_picture(file, image_info, blob, exception, &error);
-    if (image && !is_defined(image_info, NULL, PREFIX "carry", "none"))
-        raiiaf_setting_each(file, set_property, image);
     if (!image)
         pass_on(exception, &error);
+    else if (!is_defined(image_info, NULL, PREFIX "carry", "none"))
+        raiiaf_text_each(file, set_property, image);
     raiiaf_close(file);
     CloseBlob(blob);
     if (image && image != blob) { /* name, size and dates are the file's, not the embedded image's */
@@ -452,15 +435,6 @@ static Image *ReadRAIIAFImage(const ImageInfo *image_info, ExceptionInfo *except
 }
 
 /* ---- writing ---- */
-
-/* -strip leaves the properties behind, but also an order to the PNG coder. */
-static bool is_stripped(const ImageInfo *info, const Image *image)
-{
-    const char *excluded = GetImageArtifact(image, "png:exclude-chunk");
-    if (!excluded)
-        excluded = GetImageOption(info, "png:exclude-chunk");
-    return IsOptionMember("zTXt", excluded) != MagickFalse || IsOptionMember("all", excluded) != MagickFalse;
-}
 
 /* The capsule that ImageMagick 7 didn't read from a PNG because it is large; a small one was taken off by somebody. */
 static raiiaf_buffer capsule_of_source(const ImageInfo *image_info, const Image *image, ExceptionInfo *exception)
@@ -483,39 +457,20 @@ static raiiaf_buffer capsule_of_source(const ImageInfo *image_info, const Image 
     return capsule;
 }
 
-/* Whether a property is what MIFF and MPC make of a value: nothing at all, or the text without its backslashes. */
-static bool is_mangled(const Image *image, const char *value, const char *original)
-{
-    if (*value && LocaleCompare(image->magick, "MIFF") != 0 && LocaleCompare(image->magick, "MPC") != 0)
-        return false;
-    for (const char *p = value; *value && *original; original++) {
-        if (*original != '\\' && *p++ != *original)
-            return false;
-    }
-    return true;
-}
-
-/* Puts each property raiiaf:* that isn't as `known` (may be NULL) has it into the manifest. */
-static bool apply_properties(const Image *image, const raiiaf_file *known, raiiaf_file *file,
+/* Puts each property raiiaf:* that isn't as `shown` (may be NULL) has it into the manifest. */
+static bool apply_properties(const Image *image, const raiiaf_file *shown, raiiaf_file *file,
                              raiiaf_error *error WITH(ExceptionInfo *exception))
 {
+    /* These two empty texts and drop backslashes. */
+    bool lossy = LocaleCompare(image->magick, "MIFF") == 0 || LocaleCompare(image->magick, "MPC") == 0;
+    bool good = true;
     ResetImagePropertyIterator(image);
-    for (const char *name; (name = GetNextImageProperty(image));) {
-        const char *value = OWN(name) ? GetImageProperty(image, name WITH(exception)) : NULL;
-        const char *path = name + sizeof PREFIX - 1;
-        raiiaf_value setting;
-        raiiaf_buffer text = {0};
-        if (!value)
-            continue;
-        if (known && raiiaf_setting(known, path, &setting) && raiiaf_value_text(&setting, &text, error) != RAIIAF_OK)
-            return false;
-        const char *original = text.data ? (const char *)text.data : "";
-        bool same = strcmp(value, original) == 0 || is_mangled(image, value, original);
-        raiiaf_buffer_free(&text);
-        if (!same && raiiaf_set_text(file, path, value, error) != RAIIAF_OK)
-            return false;
+    for (const char *name; good && (name = GetNextImageProperty(image));) {
+        const char *text = STARTS_WITH(name, PREFIX) ? GetImageProperty(image, name WITH(exception)) : NULL;
+        good = !text ||
+               !raiiaf_text_apply(file, shown, name + sizeof PREFIX - 1, text, lossy ? RAIIAF_TEXT_LOSSY : 0, error);
     }
-    return true;
+    return good;
 }
 
 /* A new PNG of the image without anything of ours. */
@@ -532,7 +487,7 @@ static void *encode_image(const ImageInfo *image_info, const Image *image, size_
     DeleteImageProfile(clone, "raiiaf");
     ResetImagePropertyIterator(clone);
     for (const char *name; (name = GetNextImageProperty(clone));) {
-        if (!OWN(name) && strncmp(name, "date:", 5) != 0)
+        if (!STARTS_WITH(name, PREFIX) && !STARTS_WITH(name, "date:"))
             continue;
         DeleteImageProperty(clone, name);
         ResetImagePropertyIterator(clone);
@@ -553,19 +508,21 @@ static bool join(raiiaf_file *file, const ImageInfo *info, Image *image, raiiaf_
                  ExceptionInfo *exception, raiiaf_error *error)
 {
     const char *former = raiiaf_capsule_digest(file), *sha256 = raiiaf_capsule_image_sha256(file);
-    char digest[RAIIAF_DIGEST_SIZE];
+    char digest[RAIIAF_DIGEST_SIZE], key[96];
     unsigned channels = 4, depth = (unsigned)image->depth;
     if (former)
         sscanf(former, "%*[^:]:%*ux%*ux%ux%u", &channels, &depth);
     bool digested = digest_pixels(image, channels, depth, digest, exception);
     bool unchanged = digested && former && strcmp(digest, former) == 0 && !has_wishes(info, image) &&
-                     !is_defined(info, image, PREFIX "passthrough", "false");
-    raiiaf_buffer then = recall("snapshot", sha256);
-    *stored = recall("chunk", sha256);
+                     !is_defined(info, image, PREFIX "passthrough", "false") && raiiaf_cache_get(cache, sha256, stored);
     if (unchanged) {
+        raiiaf_buffer then;
         StringInfo *now = snapshot(image WITH(exception));
-        unchanged = then.size == GetStringInfoLength(now) && memcmp(then.data, GetStringInfoDatum(now), then.size) == 0;
+        snprintf(key, sizeof key, SNAPSHOT, sha256);
+        unchanged = raiiaf_cache_get(cache, key, &then) && then.size == GetStringInfoLength(now) &&
+                    memcmp(then.data, GetStringInfoDatum(now), then.size) == 0;
         now = DestroyStringInfo(now);
+        raiiaf_buffer_free(&then);
     }
     raiiaf_status status = raiiaf_capsule_join(file, stored->data, stored->size, error);
     if (status == RAIIAF_ERROR_HASH) { /* another file's, with an equal image */
@@ -573,16 +530,15 @@ static bool join(raiiaf_file *file, const ImageInfo *info, Image *image, raiiaf_
         status = raiiaf_capsule_join(file, NULL, 0, error);
     }
     bool good = status == RAIIAF_OK && apply_properties(image, file, file, error WITH(exception));
-    if (good && !(unchanged && stored->size)) {
+    if (good && !unchanged) {
         size_t size = 0;
         void *png = encode_image(info, image, &size, exception);
         /* In a colour model that PNG lacks the same samples mean another picture. */
         bool same_model = image->colorspace == sRGBColorspace || image->colorspace == GRAYColorspace ||
                           image->colorspace == RGBColorspace;
-        good = png && raiiaf_image_set(file, png, size, digested && same_model ? digest : NULL, error) == RAIIAF_OK;
+        good = png && !raiiaf_image_set(file, png, size, digested && same_model ? digest : NULL, error);
         RelinquishMagickMemory(png);
     }
-    raiiaf_buffer_free(&then);
     return good;
 }
 
@@ -592,15 +548,16 @@ static bool import(raiiaf_file **file, const ImageInfo *info, Image *image, Exce
 {
     size_t size = 0;
     raiiaf_file *known = NULL;
+    raiiaf_buffer capsule;
     const char *name = *image->magick_filename ? image->magick_filename : image->filename;
     const char *id = GetImageArtifact(image, ORIGIN);
     int64_t modified = (int64_t)GetBlobProperties(image)->st_mtime;
-    raiiaf_buffer capsule = recall("capsule", id);
+    bool come = raiiaf_cache_get(cache, id, &capsule);
     void *png = encode_image(info, image, &size, exception);
     /* Properties that merely outlived their capsule (-strip, +profile) describe nothing any more. */
     bool good =
-        png && (!capsule.size || open_capsule(&known, capsule.data, capsule.size, image, error)) &&
-        raiiaf_import(file, png, size, name, modified ? modified : -1, NULL, error) == RAIIAF_OK &&
+        png && (!come || open_capsule(&known, capsule.data, capsule.size, image, error)) &&
+        !raiiaf_import(file, png, size, name, modified ? modified : -1, NULL, error) &&
         ((!known && (id || is_stripped(info, image))) || apply_properties(image, known, *file, error WITH(exception)));
     RelinquishMagickMemory(png);
     raiiaf_close(known);
@@ -638,10 +595,9 @@ static bool is_plain_target(const ImageInfo *info, Image *image WITH(ExceptionIn
 static bool save(const raiiaf_file *file, const ImageInfo *info, Image *image, ExceptionInfo *exception,
                  raiiaf_error *error)
 {
-    char name[32] = "", version[32] = "", tool[80];
-    sscanf(GetMagickVersion(NULL), "%31s %31s", name, version);
-    snprintf(tool, sizeof tool, "%s %s", name, version);
-    raiiaf_save_options options = {.tool = tool,
+    raiiaf_buffer bytes;
+    raiiaf_save_options options = {.tool = "ImageMagick " MagickLibVersionText MagickLibAddendum,
+                                   .threads = (unsigned)GetMagickResourceLimit(ThreadResource),
                                    .drop_latents = is_defined(info, image, PREFIX "latents", "drop"),
                                    .progress = on_progress,
                                    .progress_user = image};
@@ -651,15 +607,13 @@ static bool save(const raiiaf_file *file, const ImageInfo *info, Image *image, E
         complain(exception, PolicyError, "NotAuthorized", image->filename);
         return false;
     }
-    raiiaf_buffer bytes;
     if (raiiaf_save_memory(file, &bytes, &options, error) != RAIIAF_OK)
         return false;
-    bool good = OpenBlob(info, image, WriteBinaryBlobMode, exception) != MagickFalse;
-    if (good) {
-        good = WriteBlob(image, bytes.size, bytes.data) == (ssize_t)bytes.size;
-        good = CloseBlob(image) != MagickFalse && good;
-        if (!good)
-            complain(exception, FileOpenError, "UnableToWriteFile", image->filename);
+    bool opened = OpenBlob(info, image, WriteBinaryBlobMode, exception) != MagickFalse;
+    bool good = opened && WriteBlob(image, bytes.size, bytes.data) == (ssize_t)bytes.size;
+    if (opened && (CloseBlob(image) == MagickFalse || !good)) {
+        good = false;
+        complain(exception, FileOpenError, "UnableToWriteFile", image->filename);
     }
     raiiaf_buffer_free(&bytes);
     return good;
@@ -673,15 +627,15 @@ static MagickBooleanType write_image(const ImageInfo *image_info, Image *image, 
     const StringInfo *profile = GetImageProfile(image, "raiiaf");
     const char *id = GetImageArtifact(image, ORIGIN);
     if (id && (profile ? *id != 'a' : *id == 'n' && !is_stripped(image_info, image))) /* not "all", or "none" */
-        capsule = recall("capsule", id);
+        raiiaf_cache_get(cache, id, &capsule);
     else if (!id && !profile && !is_stripped(image_info, image))
         capsule = capsule_of_source(image_info, image, exception);
-    const void *data = capsule.size ? capsule.data : profile ? GetStringInfoDatum(profile) : NULL;
-    size_t size = capsule.size ? capsule.size : profile ? GetStringInfoLength(profile) : 0;
+    if (!capsule.size && profile)
+        capsule = (raiiaf_buffer){GetStringInfoDatum(profile), GetStringInfoLength(profile), NULL};
     bool good = check_defines(image_info, exception) &&
-                (data ? open_capsule(&file, data, size, image, &error) &&
-                            join(file, image_info, image, &stored, exception, &error)
-                      : import(&file, image_info, image, exception, &error)) &&
+                (capsule.size ? open_capsule(&file, capsule.data, capsule.size, image, &error) &&
+                                    join(file, image_info, image, &stored, exception, &error)
+                              : import(&file, image_info, image, exception, &error)) &&
                 save(file, image_info, image, exception, &error);
     if (!good)
         pass_on(exception, &error);
@@ -696,16 +650,10 @@ static MagickBooleanType WriteRAIIAFImage(const ImageInfo *image_info, Image *im
 {
     return write_image(image_info, image, &image->exception);
 }
-#else
-#define WriteRAIIAFImage write_image
+#define write_image WriteRAIIAFImage
 #endif
 
 /* ---- registration ---- */
-
-static MagickBooleanType IsRAIIAF(const unsigned char *magick, const size_t length)
-{
-    return raiiaf_is_magic(magick, length) ? MagickTrue : MagickFalse;
-}
 
 static void register_format(const char *name, const char *description, EncodeImageHandler *encoder)
 {
@@ -721,20 +669,18 @@ static void register_format(const char *name, const char *description, EncodeIma
     entry->mime_type = ConstantString("image/x-raiiaf");
     entry->decoder = (DecodeImageHandler *)ReadRAIIAFImage;
     entry->encoder = encoder;
-    entry->magick = (IsImageFormatHandler *)IsRAIIAF;
     RegisterMagickInfo(entry);
 }
 
-/* A module of another quantum depth would corrupt every pixel, and ImageMagick's own check misses HDRI. */
+/* A module for another kind of quantum would corrupt every pixel, and ImageMagick's own check misses HDRI. */
 ModuleExport size_t RegisterRAIIAFImage(void)
 {
     size_t depth;
     GetMagickQuantumDepth(&depth);
-    if (depth != MAGICKCORE_QUANTUM_DEPTH || (strstr(GetMagickFeatures(), "HDRI") != NULL) != MAGICKCORE_HDRI_ENABLE)
-        return 0; /* what ImageMagick reports as a mismatch */
-    if (!cache && raiiaf_cache_new(&cache, CACHE_SIZE, NULL) != RAIIAF_OK)
-        return 0;
-    register_format("RAIIAF", "Rich AI Image Artifact Format", (EncodeImageHandler *)WriteRAIIAFImage);
+    if (depth != MAGICKCORE_QUANTUM_DEPTH || (strstr(GetMagickFeatures(), "HDRI") != NULL) != MAGICKCORE_HDRI_ENABLE ||
+        (!cache && raiiaf_cache_new(&cache, CACHE_SIZE, NULL) != RAIIAF_OK))
+        return 0; /* which ImageMagick reports as a mismatch */
+    register_format("RAIIAF", "Rich AI Image Artifact Format", (EncodeImageHandler *)write_image);
     register_format("GEN5", "Rich AI Image Artifact Format's predecessor", NULL);
     return MagickImageCoderSignature;
 }
@@ -745,15 +691,4 @@ ModuleExport void UnregisterRAIIAFImage(void)
     UnregisterMagickInfo("GEN5");
     raiiaf_cache_free(cache);
     cache = NULL;
-}
-
-/* The same module under the name that x.gen5 makes ImageMagick look for. */
-ModuleExport size_t RegisterGEN5Image(void)
-{
-    return RegisterRAIIAFImage();
-}
-
-ModuleExport void UnregisterGEN5Image(void)
-{
-    UnregisterRAIIAFImage();
 }
