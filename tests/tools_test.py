@@ -793,7 +793,7 @@ class Edit(Case):
     @unittest.skipIf(os.geteuid() == 0, "root may write into any folder")
     def test_folder_without_permission(self):
         os.mkdir(self.path("closed"))
-        path = shutil.copy(golden("hw_rich.raiiaf"), self.path("closed"))
+        path = shutil.copyfile(golden("hw_rich.raiiaf"), self.path("closed"))
         os.chmod(self.path("closed"), 0o500)
         before = self.untouched(path)
         _, err = self.run_raiiaf("edit", path, "--set", "seed=8", status=1)
@@ -863,12 +863,12 @@ class Repack(Case):
         self.assertEqual(self.read("x.raiiaf"), out)
 
     def test_unknown_chunks_and_damage(self):
-        unknown = shutil.copy(golden(os.path.join("corrupt", "unknown_type_extra.raiiaf")), self.folder)
+        unknown = self.copy(os.path.join("corrupt", "unknown_type_extra.raiiaf"), "unknown_type_extra.raiiaf")
         before = self.content(unknown)
         self.run_raiiaf("repack", unknown)
         self.assert_same(self.content(unknown), before)
         for name in ("hash_wrong_latn", "hash_wrong_data", "hash_wrong_envc"):
-            path = shutil.copy(golden(os.path.join("corrupt", name + ".raiiaf")), self.folder)
+            path = self.copy(os.path.join("corrupt", name + ".raiiaf"), name + ".raiiaf")
             kept = self.untouched(path)
             _, err = self.run_raiiaf("repack", path, golden("img_1x1.raiiaf"), "-o", self.folder, status=1)
             self.assertIn(name, err.decode())
