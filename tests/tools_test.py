@@ -793,7 +793,7 @@ class Edit(Case):
     @unittest.skipIf(os.geteuid() == 0, "root may write into any folder")
     def test_folder_without_permission(self):
         os.mkdir(self.path("closed"))
-        path = shutil.copyfile(golden("hw_rich.raiiaf"), self.path("closed"))
+        path = self.copy("hw_rich.raiiaf", "closed/hw_rich.raiiaf")
         os.chmod(self.path("closed"), 0o500)
         before = self.untouched(path)
         _, err = self.run_raiiaf("edit", path, "--set", "seed=8", status=1)
