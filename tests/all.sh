@@ -27,9 +27,10 @@ export RAIIAF_SHARED LC_ALL=C.UTF-8 VERBOSE=1
 step() {
     echo
     echo "==> Debian $debian: $1"
-    step=$1
+    step=$1 began=$(date +%s)
     shift
     if "$@"; then
+        echo "==> Debian $debian: $step: $(($(date +%s) - began)) s"
         echo "1 0 0" >>"$counts"
     else
         echo "==> Debian $debian: FAILED: $step" | tee -a "$work/failures"
