@@ -76,7 +76,7 @@ static bool probe_png(const uint8_t *data, size_t size, raiiaf_image_info *info)
         return true;
     bool transparency, decided = find_transparency(data, size, &transparency);
     if (transparency) {
-        info->alpha = true;
+        info->alpha = info->keyed = true;
         info->channels++;
     }
     return decided;

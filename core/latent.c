@@ -245,3 +245,22 @@ raiiaf_status raiiaf_latent_statistics(const void *data, size_t size, raiiaf_dty
     }
     return RAIIAF_OK;
 }
+
+void raiiaf_latent_widen(const void *data, size_t count, raiiaf_dtype dtype, float *floats)
+{
+    rf_load_floats(data, count, dtype, floats);
+}
+
+void raiiaf_latent_narrow(const float *floats, size_t count, raiiaf_dtype dtype, void *data)
+{
+    if (dtype == RAIIAF_FLOAT16) {
+        rf_float_to_half(floats, count, data);
+        return;
+    }
+    uint8_t *to = data;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, floats + i, sizeof bits);
+        rf_put32(to + 4 * i, bits);
+    }
+}

@@ -281,6 +281,7 @@ typedef struct raiiaf_image_info {
                                transparency in tRNS as alpha */
     bool palette;
     bool alpha;
+    bool keyed; /* the alpha isn't stored for each pixel: a colour, or entries of the palette, are transparent (tRNS) */
     bool cmyk;
     bool interlaced;
 } raiiaf_image_info;
@@ -381,6 +382,11 @@ typedef struct raiiaf_statistics {
 /* Of a decoded tensor (raiiaf_chunk_read). */
 RAIIAF_API raiiaf_status raiiaf_latent_statistics(const void *data, size_t size, raiiaf_dtype dtype,
                                                   raiiaf_statistics *statistics, raiiaf_error *error);
+
+/* `count` elements of a decoded tensor as native floats; exact. */
+RAIIAF_API void raiiaf_latent_widen(const void *data, size_t count, raiiaf_dtype dtype, float *floats);
+/* Native floats as elements of a tensor: exact where they came from such elements, else the nearest float16. */
+RAIIAF_API void raiiaf_latent_narrow(const float *floats, size_t count, raiiaf_dtype dtype, void *data);
 
 /* Eight-bit RGB, rows from top to bottom without padding: width * height * 3 bytes. */
 typedef struct raiiaf_picture {
