@@ -80,9 +80,10 @@ make_locales() {
     done
 }
 
-# check_in FOLDER LOCALE: make check, and what its tests counted.
+# check_in FOLDER [LOCALE]: make check, and what its tests counted.  LOCPATH only where it is needed: with it, the C
+# library's newlocale leaks.
 check_in() {
-    in_folder "$1" env CHECK_LOCALE="$2" LOCPATH="$work/locales" make -k -j2 check
+    in_folder "$1" env ${2:+CHECK_LOCALE="$2" LOCPATH="$work/locales"} make -k -j2 check
     result=$?
     sh "$top/tests/count.sh" "$1/tests" >>"$counts"
     return $result
@@ -148,7 +149,8 @@ step "locales" make_locales
 step "autoreconf" in_folder "$work/src" autoreconf -i
 step "configure" in_folder "$work/build" ../src/configure --enable-werror
 step "make" in_folder "$work/build" make -j2
-for locale in C.UTF-8 de_DE.UTF-8 tr_TR.UTF-8; do
+step "make check, C.UTF-8" check_in "$work/build"
+for locale in de_DE.UTF-8 tr_TR.UTF-8; do
     step "make check, $locale" check_in "$work/build" $locale
 done
 step "make install, DESTDIR" install_and_look
@@ -156,7 +158,7 @@ step "make install, DESTDIR" install_and_look
 [ "${CI:-}" = true ] || [ -n "${RAIIAF_COUNTS:-}" ] && step "make install" install_for_real
 step "make distcheck" in_folder "$work/build" make -j2 distcheck
 step "configure, sanitizers" in_folder "$work/sanitized" ../src/configure --enable-werror --enable-sanitizers
-step "make check, sanitizers" check_in "$work/sanitized" C.UTF-8
+step "make check, sanitizers" check_in "$work/sanitized"
 
 if [ "$debian" = 12 ]; then
     why=$(debian13_possible)
