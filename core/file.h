@@ -135,6 +135,10 @@ bool rf_pixels_same(const char *a, const char *b);
 raiiaf_status rf_pixels_of_image_like(const void *image, size_t size, const char *like, const raiiaf_limits *limits,
                                       char digest[RAIIAF_DIGEST_SIZE]);
 
+/* ---- samples.c ---- */
+/* Each pixel as R G B A, 16 bits. */
+void rf_samples_gather(const raiiaf_samples *layout, const void *data, size_t pixels, uint16_t *out);
+
 /* ---- environment.c ---- */
 /* Checks an environment's form; what is wrong but tolerated goes to the file's warnings. */
 raiiaf_status rf_environment_check(const raiiaf_file *file, const char *json, size_t size, const rf_where *where,

@@ -174,7 +174,7 @@ static bool arrange(const raiiaf_samples *layout, const uint8_t *in, uint32_t *o
 }
 
 /* Every layout and every sample. */
-static void gather(const raiiaf_samples *layout, const void *data, size_t pixels, uint16_t *out)
+void rf_samples_gather(const raiiaf_samples *layout, const void *data, size_t pixels, uint16_t *out)
 {
     for (size_t i = 0; i < pixels; i++) {
         for (size_t c = 0; c < 4; c++) {
@@ -259,7 +259,7 @@ static void hash_samples(band *b, const raiiaf_samples *layout, const uint8_t *i
         if (fast && arrange(layout, layout->type == RAIIAF_SAMPLES_8 ? in : narrow, words, part))
             XXH3_128bits_update(b->state, words, part * sizeof *words);
         else {
-            gather(layout, in, part, rgba);
+            rf_samples_gather(layout, in, part, rgba);
             hash_rgba(b, rgba, part);
         }
         in += samples * sample_sizes[layout->type];
