@@ -140,6 +140,32 @@ void expect_story(const raiiaf_file *file, const Json &story)
     expect_environment(file, story["env"]);
 }
 
+uint64_t little_endian(const std::string &bytes, size_t at, size_t size)
+{
+    uint64_t value = 0;
+    while (size-- > 0)
+        value = value << 8 | static_cast<uint8_t>(bytes[at + size]);
+    return value;
+}
+
+// Header and file_info of a file that was written anew (doc/format.md, 1).
+void expect_truth(const std::string &saved, const raiiaf_file *file)
+{
+    std::string size = std::to_string(saved.size()), count = std::to_string(raiiaf_chunk_count(file));
+    EXPECT_EQ(0u, saved.find(std::string("raiiaf\1\0\0", 9)));
+    size_t end = little_endian(saved, 9, 4) + little_endian(saved, 13, 4);
+    ASSERT_LE(end, saved.size());
+    EXPECT_EQ(std::string(saved.size() - end, '\0'), saved.substr(end)) << "the manifest comes last, but for padding";
+    EXPECT_EQ(count, std::to_string(little_endian(saved, 17, 4)));
+    EXPECT_EQ(size, std::to_string(little_endian(saved, 21, 8)));
+    EXPECT_EQ(0u, little_endian(saved, 29, 4));
+    EXPECT_EQ("\"raiiaf\"", test::get(file, "/file_info/magic"));
+    EXPECT_EQ("1", test::get(file, "/file_info/version_major"));
+    EXPECT_EQ("0", test::get(file, "/file_info/version_minor"));
+    EXPECT_EQ(size, test::get(file, "/file_info/file_size"));
+    EXPECT_EQ(count, test::get(file, "/file_info/chunk_count"));
+}
+
 // A source that counts what is asked of it.
 struct Counted {
     std::string_view bytes;
@@ -283,6 +309,7 @@ TEST_P(Golden, EditedKeepsAllElse)
     File again;
     ASSERT_GOOD(test::open_bytes(again, saved, &error));
     EXPECT_EQ(RAIIAF_LAYOUT_33, raiiaf_layout_of(again));
+    EXPECT_NO_FATAL_FAILURE(expect_truth(saved, again));
     EXPECT_GOOD(raiiaf_verify(again, 0, nullptr, nullptr, &error));
     EXPECT_EQ(contents, test::contents(again));
     EXPECT_EQ("\"another one\"", test::get(again, "/model_info/prompt"));
