@@ -250,6 +250,15 @@ raiiaf_status raiiaf_chunk_read(const raiiaf_file *file, size_t i, unsigned flag
     return status;
 }
 
+raiiaf_status rf_chunk_verify(const raiiaf_file *file, size_t i, const raiiaf_buffer *payload, raiiaf_error *error)
+{
+    char name[32];
+    const rf_where where = {file->name, rf_chunk_name(file, i, name), file->chunks[i].info.offset};
+    reading r = {file, &file->chunks[i], where, error, false};
+    rf_error_clear(error);
+    return verify_payload(&r, payload, 0);
+}
+
 /* A zstd block holds at most 128 KiB, so this much of a frame always gives the first bytes of its content. */
 #define HEAD_OF_FRAME ((128u << 10) + 64)
 

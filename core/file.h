@@ -83,6 +83,8 @@ void rf_warn(const raiiaf_file *file, raiiaf_status status, const char *id, cons
 const char *rf_metadata_key(raiiaf_layout layout);
 /* "LATN 3" into out; returns out. */
 const char *rf_chunk_name(const raiiaf_file *file, size_t i, char out[32]);
+/* Holds chunk i's payload, read unverified, against its hash. */
+raiiaf_status rf_chunk_verify(const raiiaf_file *file, size_t i, const raiiaf_buffer *payload, raiiaf_error *error);
 /* The first bytes of chunk i's payload: as many as `capacity`, or all; for the image probe. */
 raiiaf_status rf_chunk_head(const raiiaf_file *file, size_t i, void *out, size_t capacity, size_t *got,
                             raiiaf_error *error);

@@ -94,6 +94,7 @@ raiiaf_status raiiaf_drift_each(const raiiaf_file *file,
 struct raiiaf_check {
     const raiiaf_file *file;
     raiiaf_cache *cache;
+    raiiaf_buffer bytes; /* a view of the caller's */
     pthread_t thread;
     bool started;
     raiiaf_status status;
@@ -104,9 +105,8 @@ static void *check(void *user)
 {
     raiiaf_check *c = user;
     size_t image = raiiaf_image_chunk(c->file);
-    raiiaf_buffer bytes = {0}, stored = {0};
-    c->status = raiiaf_chunk_read(c->file, image, 0, &bytes, &c->error);
-    raiiaf_buffer_free(&bytes);
+    raiiaf_buffer stored = {0};
+    c->status = rf_chunk_verify(c->file, image, &c->bytes, &c->error);
     if (c->status == RAIIAF_OK && c->cache && !raiiaf_chunk_read_stored(c->file, image, &stored, NULL))
         raiiaf_cache_put(c->cache, c->file->chunks[image].info.sha256, stored.data, stored.size, NULL);
     raiiaf_buffer_free(&stored);
@@ -131,6 +131,7 @@ raiiaf_status raiiaf_check_begin(raiiaf_check **out, const raiiaf_file *file, ra
     }
     c->file = file;
     c->cache = cache;
+    c->bytes = rf_buffer_view(image->data, image->size);
     c->started = pthread_create(&c->thread, NULL, check, c) == 0;
     *out = c;
     return RAIIAF_OK;
