@@ -609,10 +609,79 @@ RAIIAF_API raiiaf_status raiiaf_save_path(const raiiaf_file *file, const char *p
 RAIIAF_API raiiaf_status raiiaf_save_memory(const raiiaf_file *file, raiiaf_buffer *out,
                                             const raiiaf_save_options *options, raiiaf_error *error);
 
-/* A new file around an image file that some other tool wrote: its bytes become the image, verbatim, and what is
-   known of its making the manifest.  modified is its time stamp in seconds since 1970, or -1. */
-RAIIAF_API raiiaf_status raiiaf_import(raiiaf_file **file, const void *image, size_t size, const char *name,
-                                       int64_t modified, const raiiaf_open_options *options, raiiaf_error *error);
+/* ----------------------------------------------------------------------------------------------- legacy ---- */
+
+/* What image generators wrote into their PNG, JPEG and WebP files before there was this format, each in its own way (a
+   "dialect"), by the drivers in plugins/legacy. */
+
+typedef struct raiiaf_import_options {
+    const char *file_name; /* the image's, with or without folders: some tools put the prompt there; NULL: unknown */
+    int64_t modified;      /* the image's time stamp in seconds since 1970; negative: unknown */
+    const char *dialect;   /* ask this driver alone; NULL: all */
+    /* raiiaf_import: the file that the image was made from, where that isn't the image itself; what it tells counts
+       then, and its text that the image doesn't carry is kept. */
+    const void *original;
+    size_t original_size;
+    /* Gives a file beside the image, by its name without a folder: fills `source` (raiiaf_source_path) and returns
+       true, or returns false if there is none.  The library reads it and closes it.  NULL: nothing lies beside. */
+    bool (*sidecar)(void *user, const char *name, raiiaf_source *source);
+    void *sidecar_user;
+} raiiaf_import_options;
+
+/* What was recognised in an image. */
+typedef struct raiiaf_legacy raiiaf_legacy;
+
+/* Looks for an image's prompt and settings.  Of GIF, AVIF, video and whatever else isn't PNG, JPEG or WebP,
+   RAIIAF_ERROR_UNSUPPORTED tells the name.  An image in which nothing is recognised is none: it has no dialect.
+   No pixel is decoded, but where nothing else speaks: then the first ones of a PNG, which may hide text in their lowest
+   bits.  Text that takes more than the limits is left out, with a warning.  `image` must stay as it is until
+   raiiaf_legacy_free.  import and options may be NULL. */
+RAIIAF_API raiiaf_status raiiaf_scan(raiiaf_legacy **legacy, const void *image, size_t size,
+                                     const raiiaf_import_options *import, const raiiaf_open_options *options,
+                                     raiiaf_error *error);
+RAIIAF_API void raiiaf_legacy_free(raiiaf_legacy *legacy); /* NULL is fine; all that follows lives until then */
+
+RAIIAF_API const char *raiiaf_legacy_dialect(const raiiaf_legacy *legacy); /* "invokeai-v3", or NULL */
+RAIIAF_API const char *raiiaf_legacy_tool(const raiiaf_legacy *legacy);    /* "InvokeAI 6.10.0", or NULL */
+/* A canonical field or a setting of the tool's own, as JSON; false if it isn't known. */
+RAIIAF_API bool raiiaf_legacy_get(const raiiaf_legacy *legacy, const char *name, raiiaf_value *value);
+/* Calls back for each setting that is no canonical field, under the tool's own name. */
+RAIIAF_API void raiiaf_legacy_extra_each(const raiiaf_legacy *legacy,
+                                         bool (*callback)(void *user, const char *name, const raiiaf_value *value),
+                                         void *user);
+/* The canonical fields: prompt, negative_prompt, seed, steps, sampler, scheduler, cfg_scale, guidance, eta, model_name,
+   model_hash, width, height, date, tags, version.  NULL beyond the last. */
+RAIIAF_API const char *raiiaf_legacy_field(size_t i);
+
+/* Calls back for each carrier, in file order, then for companion files and hidden text that a driver made use of (kinds
+   "sidecar" and "stealth"); `sha256` is of its data. */
+RAIIAF_API void raiiaf_legacy_carrier_each(const raiiaf_legacy *legacy,
+                                           bool (*callback)(void *user, const raiiaf_carrier *carrier,
+                                                            const char *sha256),
+                                           void *user);
+/* The same carriers decoded, UTF-8: an Exif or IPTC block gives each text in it, by tag. */
+RAIIAF_API void raiiaf_legacy_text_each(const raiiaf_legacy *legacy,
+                                        bool (*callback)(void *user, const char *kind, const char *keyword,
+                                                         const char *text, size_t size),
+                                        void *user);
+
+/* A new file around an image file that some other tool wrote: its bytes become the image, verbatim, and what
+   raiiaf_scan recognises the manifest (doc/format.md, 9).  Where nothing is recognised, there is just no more to tell:
+   that is no error.  import and options may be NULL. */
+RAIIAF_API raiiaf_status raiiaf_import(raiiaf_file **file, const void *image, size_t size,
+                                       const raiiaf_import_options *import, const raiiaf_open_options *options,
+                                       raiiaf_error *error);
+
+typedef struct raiiaf_dialect {
+    const char *name;  /* "invokeai-v3" */
+    const char *title; /* "InvokeAI 3 and later" */
+    const char *home;  /* where the tool lives */
+    const char *reads; /* what of an image is read: "PNG invokeai_metadata, invokeai_graph" */
+} raiiaf_dialect;
+
+/* The drivers, in order of priority. */
+RAIIAF_API size_t raiiaf_dialect_count(void);
+RAIIAF_API void raiiaf_dialect_get(size_t i, raiiaf_dialect *dialect); /* i < raiiaf_dialect_count */
 
 #ifdef __cplusplus
 }

@@ -566,7 +566,6 @@ static bool import(raiiaf_file **file, const ImageInfo *info, Image *image, Exce
     size_t size = 0;
     raiiaf_file *known = NULL;
     raiiaf_buffer capsule;
-    const char *name = *image->magick_filename ? image->magick_filename : image->filename;
     const char *id = GetImageArtifact(image, ORIGIN);
     int64_t modified = (int64_t)GetBlobProperties(image)->st_mtime;
     bool come = raiiaf_cache_get(cache, id, &capsule);
@@ -574,7 +573,7 @@ static bool import(raiiaf_file **file, const ImageInfo *info, Image *image, Exce
     /* Properties that merely outlived their capsule (-strip, +profile) describe nothing any more. */
     bool good =
         png && (!come || open_capsule(&known, capsule.data, capsule.size, image, error)) &&
-        !raiiaf_import(file, png, size, name, modified ? modified : -1, NULL, error) &&
+        !raiiaf_import(file, png, size, &(raiiaf_import_options){.modified = modified ? modified : -1}, NULL, error) &&
         ((!known && (id || is_stripped(info, image))) || apply_properties(image, known, *file, error WITH(exception)));
     RelinquishMagickMemory(png);
     raiiaf_close(known);

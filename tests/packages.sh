@@ -6,7 +6,7 @@
 debian=${VERSION_ID:-unknown}
 
 build_packages="build-essential autoconf automake libtool autopoint gettext pkg-config libpng-dev zlib1g-dev libzstd-dev
-    libzfp-dev nettle-dev libjson-c-dev libxxhash-dev imagemagick"
+    libzfp-dev nettle-dev libjson-c-dev libexpat1-dev libxxhash-dev imagemagick"
 test_packages="libgtest-dev python3 python3-numpy python3-zstandard python3-zfpy locales xz-utils binutils"
 case $debian in
 12)

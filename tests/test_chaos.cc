@@ -405,7 +405,7 @@ TEST(ChaosOf, Import)
                 File file;
                 Buffer out;
                 raiiaf_status status =
-                    raiiaf_import(&file, image.data(), image.size(), name, 1700000000, nullptr, error);
+                    raiiaf_import(&file, image.data(), image.size(), nullptr, nullptr, error);
                 return status ? status : raiiaf_save_memory(file, &out, nullptr, error);
             },
             nothing);

@@ -583,9 +583,12 @@ TEST_F(Joined, KnowsTheImageByItsBytes)
 
 TEST(Import, TakesTheImageAsItIsAndInventsNothing)
 {
-    std::string png = test::with_chunks(Picture(20, 10, rgb8).png(), test::png_chunk("tEXt", "parameters\0a cat"s));
+    std::string png = test::with_chunks(Picture(20, 10, rgb8).png(), test::png_chunk("tEXt", "Comment\0a cat"s));
     File file;
-    ASSERT_GOOD(raiiaf_import(&file, png.data(), png.size(), "cat.png", 1000000000, nullptr, &error));
+    raiiaf_import_options options = {};
+    options.file_name = "cat.png";
+    options.modified = 1000000000;
+    ASSERT_GOOD(raiiaf_import(&file, png.data(), png.size(), &options, nullptr, &error));
     EXPECT_STREQ("cat.png", raiiaf_name(file));
     EXPECT_EQ("\"2001-09-09T01:46:40+00:00\"", test::get(file, "/model_info/date"));
     EXPECT_EQ("\"\"", test::get(file, "/model_info/prompt"));
@@ -604,7 +607,8 @@ TEST(Import, TakesTheDateOfTheBuildWhereTheFileHasNone)
     std::string kept = former ? former : "";
     setenv("SOURCE_DATE_EPOCH", "1234567890", 1);
     File file;
-    ASSERT_GOOD(raiiaf_import(&file, "GIF89a", 6, "a.gif", -1, nullptr, &error));
+    std::string png = Picture(2, 1, rgb8).png();
+    ASSERT_GOOD(raiiaf_import(&file, png.data(), png.size(), nullptr, nullptr, &error));
     EXPECT_EQ("\"2009-02-13T23:31:30+00:00\"", test::get(file, "/model_info/date"));
     if (former)
         setenv("SOURCE_DATE_EPOCH", kept.c_str(), 1);
@@ -615,7 +619,7 @@ TEST(Import, TakesTheDateOfTheBuildWhereTheFileHasNone)
 TEST(Import, RefusesNothingAtAll)
 {
     File file;
-    EXPECT_BAD(RAIIAF_ERROR_FORMAT, raiiaf_import(&file, "", 0, "empty.png", -1, nullptr, &error));
+    EXPECT_BAD(RAIIAF_ERROR_FORMAT, raiiaf_import(&file, "", 0, nullptr, nullptr, &error));
     EXPECT_EQ(nullptr, static_cast<raiiaf_file *>(file));
 }
 

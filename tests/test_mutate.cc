@@ -299,7 +299,7 @@ TEST(MutateImages, CarriersProbeAndPixels)
             char digest[RAIIAF_DIGEST_SIZE];
             raiiaf_pixels_of_image(changed.data(), changed.size(), nullptr, digest, nullptr);
             File file;
-            raiiaf_import(&file, changed.data(), changed.size(), "x", 0, nullptr, nullptr);
+            raiiaf_import(&file, changed.data(), changed.size(), nullptr, nullptr, nullptr);
         }
     }
 }

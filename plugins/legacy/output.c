@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * output.c - what a driver recognised: canonical fields, each in the form that the format gives it, and settings of the
+ * tool's own.  Everything is kept as JSON, as it will stand in the manifest.
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+
+#include "legacy.h"
+#include "json.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define EXTRAS_MOST 1024
+#define EXTRA_SIZE_MOST 65536
+
+typedef enum kind { PROMPT, WORD, COUNT, NUMBER, EITHER, TAGS } kind;
+
+static const struct canonical {
+    const char *name;
+    kind kind;
+    uint64_t least;
+    uint64_t most;
+} canonical[] = {
+    {"prompt", PROMPT, 0, 0},
+    {"negative_prompt", PROMPT, 0, 0},
+    {"seed", COUNT, 0, UINT64_MAX},
+    {"steps", COUNT, 1, INT32_MAX},
+    {"sampler", WORD, 0, 0},
+    {"scheduler", WORD, 0, 0},
+    {"cfg_scale", NUMBER, 0, 0},
+    {"guidance", EITHER, 0, 0},
+    {"eta", NUMBER, 0, 0},
+    {"model_name", WORD, 0, 0},
+    {"model_hash", WORD, 0, 0},
+    {"width", COUNT, 1, INT32_MAX},
+    {"height", COUNT, 1, INT32_MAX},
+    {"date", WORD, 0, 0},
+    {"tags", TAGS, 0, 0},
+    {"version", WORD, 0, 0},
+};
+#define FIELDS (sizeof canonical / sizeof *canonical)
+
+const char *raiiaf_legacy_field(size_t i)
+{
+    return i < FIELDS ? canonical[i].name : NULL;
+}
+
+static size_t find_canonical(const char *name)
+{
+    size_t i = 0;
+    while (i < FIELDS && strcmp(canonical[i].name, name) != 0)
+        i++;
+    return i;
+}
+
+bool legacy_output_begin(legacy_output *out, legacy_arena *arena)
+{
+    *out = (legacy_output){.arena = arena, .fields = legacy_take(arena, FIELDS * sizeof *out->fields)};
+    for (size_t i = 0; out->fields && i < FIELDS; i++)
+        out->fields[i] = (legacy_field){.name = canonical[i].name};
+    return out->fields != NULL;
+}
+
+const raiiaf_value *legacy_output_get(const legacy_output *out, const char *name)
+{
+    size_t i = find_canonical(name);
+    if (i < FIELDS)
+        return out->fields[i].value.text ? &out->fields[i].value : NULL;
+    for (i = 0; i < out->extra_count; i++)
+        if (strcmp(out->extras[i].name, name) == 0)
+            return &out->extras[i].value;
+    return NULL;
+}
+
+bool legacy_has(const legacy_output *out, const char *name)
+{
+    return legacy_output_get(out, name) != NULL;
+}
+
+/* ---- putting ---- */
+
+static raiiaf_json type_of(char first)
+{
+    switch (first) {
+    case '"':
+        return RAIIAF_JSON_STRING;
+    case '{':
+        return RAIIAF_JSON_OBJECT;
+    case '[':
+        return RAIIAF_JSON_ARRAY;
+    case 't':
+    case 'f':
+        return RAIIAF_JSON_BOOLEAN;
+    case 'n':
+        return RAIIAF_JSON_NULL;
+    default:
+        return RAIIAF_JSON_NUMBER;
+    }
+}
+
+/* Puts a value that is in order; json lives as long as the arena. */
+static bool put(legacy_output *out, const char *name, const char *json, size_t size)
+{
+    size_t i = find_canonical(name);
+    raiiaf_value value = {json ? type_of(*json) : RAIIAF_JSON_NULL, json, size};
+    if (!json || legacy_has(out, name))
+        return json != NULL;
+    if (i < FIELDS) {
+        out->fields[i].value = value;
+        return true;
+    }
+    if (*name == 0 || size > EXTRA_SIZE_MOST || out->extra_count == EXTRAS_MOST ||
+        !legacy_grow(out->arena, &out->extras, out->extra_count, &out->extra_capacity, sizeof *out->extras))
+        return false;
+    const char *copy = legacy_copy(out->arena, name, strlen(name));
+    if (!copy)
+        return false;
+    out->extras[out->extra_count++] = (legacy_field){copy, value};
+    return true;
+}
+
+static bool put_string(legacy_output *out, const char *name, const char *text, size_t size)
+{
+    size_t plain = 0;
+    while (plain < size && text[plain] >= 0x20 && text[plain] < 0x7F && text[plain] != '"' && text[plain] != '\\')
+        plain++;
+    if (plain == size) {
+        char *json = legacy_take(out->arena, size + 3);
+        if (!json)
+            return false;
+        json[0] = json[size + 1] = '"';
+        if (size)
+            memcpy(json + 1, text, size);
+        json[size + 2] = 0;
+        return put(out, name, json, size + 2);
+    }
+    rf_bytes spelt = {0};
+    rf_bytes_json_string(&spelt, text, size);
+    const char *json = NULL;
+    if (!spelt.failed)
+        json = legacy_copy(out->arena, spelt.data, spelt.size);
+    else
+        out->arena->status = RAIIAF_ERROR_MEMORY;
+    bool good = put(out, name, json, spelt.size);
+    rf_bytes_free(&spelt);
+    return good;
+}
+
+/* ---- canonical fields ---- */
+
+static bool is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static void trim(const char **text, size_t *size)
+{
+    while (*size && is_space(**text)) {
+        ++*text;
+        --*size;
+    }
+    while (*size && is_space((*text)[*size - 1]))
+        --*size;
+}
+
+static bool equals(const char *text, size_t size, const char *word)
+{
+    return size == strlen(word) && memcmp(text, word, size) == 0;
+}
+
+/* How tools say that there is nothing to say. */
+static bool says_nothing(const char *text, size_t size)
+{
+    return size == 0 || equals(text, size, "None") || equals(text, size, "none") || equals(text, size, "null") ||
+           equals(text, size, "unknown") || equals(text, size, "undefined");
+}
+
+/* "20", "20.0" */
+static bool parse_count(const char *text, size_t size, uint64_t *number)
+{
+    size_t i = 0;
+    *number = 0;
+    while (i < size && text[i] >= '0' && text[i] <= '9') {
+        if (!rf_multiply(*number, 10, number) || !rf_add(*number, (uint64_t)(text[i] - '0'), number))
+            return false;
+        i++;
+    }
+    if (i == 0)
+        return false;
+    if (i < size && text[i] == '.') {
+        while (++i < size && text[i] == '0')
+            ;
+    }
+    return i == size;
+}
+
+static bool set_count(legacy_output *out, const struct canonical *field, const char *text, size_t size)
+{
+    uint64_t number;
+    char digits[24];
+    if (!parse_count(text, size, &number) || number < field->least || number > field->most)
+        return false;
+    int length = snprintf(digits, sizeof digits, "%llu", (unsigned long long)number);
+    return put(out, field->name, legacy_copy(out->arena, digits, (size_t)length), (size_t)length);
+}
+
+/* A number of at least 0, in its own digits where JSON takes them. */
+static bool set_number(legacy_output *out, const char *name, const char *text, size_t size)
+{
+    double number;
+    char spelt[32];
+    if (!size || !(*text == '.' || (*text >= '0' && *text <= '9')) || !rf_parse_double(text, size, &number) ||
+        !isfinite(number))
+        return false;
+    for (size_t i = 0; i < size; i++)
+        if (text[i] == 'x' || text[i] == 'X')
+            return false;
+    if (rf_json_check(text, size, NULL))
+        return put(out, name, legacy_copy(out->arena, text, size), size);
+    rf_format_double(spelt, number);
+    return put(out, name, legacy_copy(out->arena, spelt, strlen(spelt)), strlen(spelt));
+}
+
+static bool set_canonical(legacy_output *out, const struct canonical *field, const char *text, size_t size)
+{
+    const char *inner = text;
+    size_t length = size;
+    trim(&inner, &length);
+    if (length == 0)
+        return false;
+    switch (field->kind) {
+    case PROMPT:
+        return put_string(out, field->name, text, size);
+    case WORD:
+        return !says_nothing(inner, length) && put_string(out, field->name, inner, length);
+    case COUNT:
+        return set_count(out, field, inner, length);
+    case NUMBER:
+        return set_number(out, field->name, inner, length);
+    case EITHER:
+        return set_number(out, field->name, inner, length) ||
+               (!says_nothing(inner, length) && put_string(out, field->name, inner, length));
+    case TAGS:
+        break;
+    }
+    return false;
+}
+
+bool legacy_set(legacy_output *out, const char *name, const char *text, size_t size)
+{
+    size_t i = find_canonical(name);
+    if (legacy_has(out, name))
+        return true;
+    if (!text)
+        return false;
+    return i < FIELDS ? set_canonical(out, &canonical[i], text, size) : put_string(out, name, text, size);
+}
+
+bool legacy_set_string(legacy_output *out, const char *name, const char *text)
+{
+    return legacy_set(out, name, text, text ? strlen(text) : 0);
+}
+
+bool legacy_set_uint64(legacy_output *out, const char *name, uint64_t number)
+{
+    char digits[24];
+    int length = snprintf(digits, sizeof digits, "%llu", (unsigned long long)number);
+    return legacy_set_spelt(out, name, digits, (size_t)length);
+}
+
+static bool all_strings(const char *json, size_t size)
+{
+    rf_json_walk walk = rf_json_begin(json, rf_json_root(json, size));
+    while (rf_json_next(&walk))
+        if (rf_json_type(json, walk.value) != RAIIAF_JSON_STRING)
+            return false;
+    return true;
+}
+
+bool legacy_set_spelt(legacy_output *out, const char *name, const char *json, size_t size)
+{
+    size_t i = find_canonical(name), position;
+    raiiaf_json type = size ? type_of(*json) : RAIIAF_JSON_NULL;
+    if (legacy_has(out, name))
+        return true;
+    if (type == RAIIAF_JSON_NULL || size > EXTRA_SIZE_MOST)
+        return false;
+    if (i < FIELDS) {
+        if (type == RAIIAF_JSON_NUMBER)
+            return set_canonical(out, &canonical[i], json, size);
+        if (canonical[i].kind != TAGS || type != RAIIAF_JSON_ARRAY)
+            return false;
+    }
+    if (!rf_json_check(json, size, &position) || (i < FIELDS && !all_strings(json, size)))
+        return false;
+    return put(out, name, legacy_copy(out->arena, json, size), size);
+}
+
+bool legacy_set_json(legacy_output *out, const char *name, const legacy_json *value)
+{
+    if (!value)
+        return legacy_has(out, name);
+    if (value->type != RAIIAF_JSON_STRING)
+        return legacy_set_spelt(out, name, value->spelling, value->size);
+    if (legacy_has(out, name))
+        return true;
+    size_t size;
+    const char *text = legacy_decode(out->arena, value, &size);
+    return legacy_set(out, name, text, size);
+}
+
+bool legacy_set_member(legacy_output *out, const char *name, const legacy_json *object, const char *member)
+{
+    return legacy_set_json(out, name, legacy_member(object, member));
+}
+
+static bool is_taken(const legacy_json *member, const char *const *taken)
+{
+    for (; taken && *taken; taken++)
+        if (equals(member->name, member->name_size, *taken))
+            return true;
+    return false;
+}
+
+void legacy_set_rest(legacy_output *out, const legacy_json *object, const char *const *taken)
+{
+    if (!object || object->type != RAIIAF_JSON_OBJECT)
+        return;
+    for (const legacy_json *member = object->child; member; member = member->next) {
+        if (is_taken(member, taken) || memchr(member->name, 0, member->name_size))
+            continue;
+        const char *name = legacy_copy(out->arena, member->name, member->name_size);
+        if (name)
+            legacy_set_json(out, name, member);
+    }
+}
+
+/* ---- what takes some reading ---- */
+
+bool legacy_set_size(legacy_output *out, const char *text, size_t size)
+{
+    size_t starts[2], ends[2], count = 0;
+    for (size_t i = 0; i < size && count < 2;) {
+        if (text[i] < '0' || text[i] > '9') {
+            i++;
+            continue;
+        }
+        starts[count] = i;
+        while (i < size && text[i] >= '0' && text[i] <= '9')
+            i++;
+        ends[count++] = i;
+    }
+    return count == 2 && legacy_set(out, "width", text + starts[0], ends[0] - starts[0]) &&
+           legacy_set(out, "height", text + starts[1], ends[1] - starts[1]);
+}
+
+bool legacy_set_model(legacy_output *out, const char *path, size_t size)
+{
+    if (!path)
+        return false;
+    trim(&path, &size);
+    size_t start = size;
+    while (start > 0 && path[start - 1] != '/' && path[start - 1] != '\\')
+        start--;
+    return legacy_set(out, "model_name", path + start, size - start);
+}
+
+void legacy_set_tool(legacy_output *out, const char *name, const char *version)
+{
+    if (out->tool || !name)
+        return;
+    size_t size = strlen(name), more = version && *version ? strlen(version) + 1 : 0;
+    char *tool = legacy_take(out->arena, size + more + 1);
+    if (!tool)
+        return;
+    memcpy(tool, name, size);
+    if (more) {
+        tool[size] = ' ';
+        memcpy(tool + size + 1, version, more - 1);
+    }
+    tool[size + more] = 0;
+    out->tool = tool;
+}
