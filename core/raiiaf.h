@@ -281,9 +281,9 @@ typedef struct raiiaf_image_info {
                                transparency in tRNS as alpha */
     bool palette;
     bool alpha;
-    bool keyed; /* the alpha isn't stored for each pixel: a colour, or entries of the palette, are transparent (tRNS) */
     bool cmyk;
     bool interlaced;
+    bool keyed; /* the alpha isn't stored for each pixel: a colour, or entries of the palette, are transparent (tRNS) */
 } raiiaf_image_info;
 
 RAIIAF_API const char *raiiaf_image_format_name(raiiaf_image_format format); /* "PNG"; "unknown" */

@@ -28,7 +28,7 @@ bool same(const raiiaf_image_info &a, const raiiaf_image_info &b)
 {
     return a.format == b.format && a.width == b.width && a.height == b.height && a.depth == b.depth &&
            a.channels == b.channels && a.palette == b.palette && a.alpha == b.alpha && a.cmyk == b.cmyk &&
-           a.interlaced == b.interlaced;
+           a.interlaced == b.interlaced && a.keyed == b.keyed;
 }
 
 // What libpng says of a PNG.
@@ -62,6 +62,7 @@ raiiaf_image_info by_libpng(const std::string &png)
     info.depth = info.palette ? 8 : png_get_bit_depth(reader, told);
     info.alpha = (colour & PNG_COLOR_MASK_ALPHA) || png_get_valid(reader, told, PNG_INFO_tRNS);
     info.channels = (colour & PNG_COLOR_MASK_COLOR ? 3 : 1) + (info.alpha ? 1 : 0);
+    info.keyed = png_get_valid(reader, told, PNG_INFO_tRNS) != 0;
     info.interlaced = png_get_interlace_type(reader, told) != PNG_INTERLACE_NONE;
     png_destroy_read_struct(&reader, &told, nullptr);
     return info;
@@ -115,9 +116,9 @@ TEST_P(GoldenImage, TellsItsFormInThreeReads)
     if (image.compare(0, 4, "\x89PNG") == 0)
         expected = by_libpng(image);
     else if (GetParam() == "img_is_jpeg")
-        expected = {RAIIAF_IMAGE_JPEG, 96, 72, 8, 3, false, false, false, false};
+        expected = {RAIIAF_IMAGE_JPEG, 96, 72, 8, 3, false, false, false, false, false};
     else if (GetParam() == "img_is_webp")
-        expected = {RAIIAF_IMAGE_WEBP, 96, 72, 8, 3, false, false, false, false};
+        expected = {RAIIAF_IMAGE_WEBP, 96, 72, 8, 3, false, false, false, false, false};
     EXPECT_TRUE(same(expected, info)) << raiiaf_image_format_name(info.format) << " " << info.width << "x"
                                       << info.height << " depth " << info.depth << " channels " << info.channels;
 }
@@ -174,51 +175,59 @@ std::vector<Head> heads()
     std::string palette = Picture(3, 2, {PNG_COLOR_TYPE_PALETTE, 2, false, true}).png();
     std::string much_text = test::png_chunk("tEXt", "parameters\0"s + std::string(500, 'x'));
     return {
-        {"png_rgb", rgb, {png, 300, 200, 8, 3, false, false, false, false}},
-        {"png_text_before_tRNS", test::with_chunks(palette, much_text), {png, 3, 2, 8, 4, true, true, false, false}},
+        {"png_rgb", rgb, {png, 300, 200, 8, 3, false, false, false, false, false}},
+        {"png_text_before_tRNS",
+         test::with_chunks(palette, much_text),
+         {png, 3, 2, 8, 4, true, true, false, false, true}},
         {"jpeg_gray",
          soi + app0 + tables + jpeg_frame(0xC0, 8, 20, 30, 1) + sos,
-         {jpeg, 30, 20, 8, 1, false, false, false, false}},
+         {jpeg, 30, 20, 8, 1, false, false, false, false, false}},
         {"jpeg_thumbnail",
          soi + exif + app0 + jpeg_frame(0xC0, 8, 0x1234, 0x4321, 3) + sos,
-         {jpeg, 0x4321, 0x1234, 8, 3, false, false, false, false}},
+         {jpeg, 0x4321, 0x1234, 8, 3, false, false, false, false, false}},
         {"jpeg_progressive",
          soi + app0 + jpeg_frame(0xC2, 8, 5, 6, 3) + sos,
-         {jpeg, 6, 5, 8, 3, false, false, false, true}},
+         {jpeg, 6, 5, 8, 3, false, false, false, true, false}},
         {"jpeg_cmyk",
          soi + test::jpeg_segment(0xEE, "Adobe\0d\0\0\0\0\0"s) + jpeg_frame(0xC1, 8, 5, 6, 4) + sos,
-         {jpeg, 6, 5, 8, 4, false, false, true, false}},
-        {"jpeg_12_bits", soi + jpeg_frame(0xC1, 12, 5, 6, 1) + sos, {jpeg, 6, 5, 16, 1, false, false, false, false}},
+         {jpeg, 6, 5, 8, 4, false, false, true, false, false}},
+        {"jpeg_12_bits",
+         soi + jpeg_frame(0xC1, 12, 5, 6, 1) + sos,
+         {jpeg, 6, 5, 16, 1, false, false, false, false, false}},
         {"jpeg_fill_bytes",
          soi + "\xFF\xFF\xFF" + app0.substr(1) + "junk\xFF" + jpeg_frame(0xC0, 8, 5, 6, 3) + sos,
-         {jpeg, 6, 5, 8, 3, false, false, false, false}},
-        {"jpeg_without_frame", soi + app0 + sos, {jpeg, 0, 0, 0, 0, false, false, false, false}},
+         {jpeg, 6, 5, 8, 3, false, false, false, false, false}},
+        {"jpeg_without_frame", soi + app0 + sos, {jpeg, 0, 0, 0, 0, false, false, false, false, false}},
         {"webp_lossy",
          test::webp(test::riff_chunk("VP8 ", "\x30\1\0\x9D\1\x2A"s + le16(0x4000 | 320) + le16(240) + "data")),
-         {webp, 320, 240, 8, 3, false, false, false, false}},
+         {webp, 320, 240, 8, 3, false, false, false, false, false}},
         {"webp_lossless",
          test::webp(test::riff_chunk("VP8L", "\x2F"s + le32(99 | 49 << 14) + "data")),
-         {webp, 100, 50, 8, 3, false, false, false, false}},
+         {webp, 100, 50, 8, 3, false, false, false, false, false}},
         {"webp_lossless_alpha",
          test::webp(test::riff_chunk("VP8L", "\x2F"s + le32(16383 | 16383 << 14 | 1 << 28) + "d")),
-         {webp, 16384, 16384, 8, 4, false, true, false, false}},
+         {webp, 16384, 16384, 8, 4, false, true, false, false, false}},
         {"webp_extended",
          test::webp(test::riff_chunk("VP8X", "\x08\0\0\0"s + "\x3F\1\0"s + "\xEF\0\1"s)),
-         {webp, 320, 65776, 8, 3, false, false, false, false}},
+         {webp, 320, 65776, 8, 3, false, false, false, false, false}},
         {"webp_extended_alpha",
          test::webp(test::riff_chunk("VP8X", "\x10\0\0\0"s + "\0\0\0"s + "\1\0\0"s)),
-         {webp, 1, 2, 8, 4, false, true, false, false}},
+         {webp, 1, 2, 8, 4, false, true, false, false, false}},
         {"webp_unknown_chunk",
          test::webp(test::riff_chunk("ABCD", "0123456789")),
-         {webp, 0, 0, 0, 0, false, false, false, false}},
-        {"bmp_core", bmp(12, le16(30) + le16(20) + le16(1) + le16(24)), {bm, 30, 20, 8, 3, false, false, false, false}},
-        {"bmp_palette", bmp_info(40, 30, 20, 4), {bm, 30, 20, 8, 3, true, false, false, false}},
+         {webp, 0, 0, 0, 0, false, false, false, false, false}},
+        {"bmp_core",
+         bmp(12, le16(30) + le16(20) + le16(1) + le16(24)),
+         {bm, 30, 20, 8, 3, false, false, false, false, false}},
+        {"bmp_palette", bmp_info(40, 30, 20, 4), {bm, 30, 20, 8, 3, true, false, false, false, false}},
         {"bmp_top_down",
          bmp_info(40, 30, static_cast<uint32_t>(-20), 24),
-         {bm, 30, 20, 8, 3, false, false, false, false}},
-        {"bmp_smallest", bmp_info(40, 30, 0x80000000u, 24), {bm, 30, 0x80000000u, 8, 3, false, false, false, false}},
-        {"bmp_v4_alpha", bmp_info(108, 30, 20, 32, 0xFF000000), {bm, 30, 20, 8, 4, false, true, false, false}},
-        {"bmp_v5", bmp_info(124, 30, 20, 32), {bm, 30, 20, 8, 3, false, false, false, false}},
+         {bm, 30, 20, 8, 3, false, false, false, false, false}},
+        {"bmp_smallest",
+         bmp_info(40, 30, 0x80000000u, 24),
+         {bm, 30, 0x80000000u, 8, 3, false, false, false, false, false}},
+        {"bmp_v4_alpha", bmp_info(108, 30, 20, 32, 0xFF000000), {bm, 30, 20, 8, 4, false, true, false, false, false}},
+        {"bmp_v5", bmp_info(124, 30, 20, 32), {bm, 30, 20, 8, 3, false, false, false, false, false}},
         {"text_that_begins_BM", "BMW is a maker of cars", {}},
         {"riff_wave", "RIFF\x24\0\0\0WAVEfmt "s, {}},
         {"gif", "GIF89a\1\0\1\0", {}},
