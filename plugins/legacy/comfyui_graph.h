@@ -89,8 +89,11 @@ void comfy_set_texts(comfy_graph *graph, comfy_node *sampler, legacy_output *out
 void comfy_set_model(comfy_graph *graph, comfy_node *sampler, legacy_output *out);
 void comfy_set_size(comfy_graph *graph, comfy_node *sampler, legacy_output *out);
 
-/* Fills `out` from a graph; false if it samples nothing, then `out` is as it was.  *whole, if given, tells whether
-   prompt and seed are among what was found. */
-bool comfy_walk(comfy_graph *graph, legacy_output *out, bool *whole);
+bool comfy_has_prompt(comfy_graph *graph, comfy_node *sampler);
+
+/* Fills `out` from a graph; false if it samples nothing, then `out` is as it was. */
+bool comfy_walk(comfy_graph *graph, legacy_output *out);
+/* Whether the graph tells both prompt and seed. */
+bool comfy_is_whole(comfy_graph *graph);
 
 #endif

@@ -164,35 +164,41 @@ static void add_stack(comfy_graph *graph, comfy_node *node, lora_list *loras)
     }
 }
 
+/* Marks what stacks of LoRAs are behind a node. */
+static void mark(comfy_graph *graph, comfy_node *node)
+{
+    comfy_node *stack = comfy_linked(graph, node, "lora_stack");
+    node->seen = true;
+    if (stack && comfy_enter(graph, stack)) {
+        mark(graph, stack);
+        comfy_leave(graph, stack);
+    }
+}
+
 static void add_loras(comfy_graph *graph, comfy_node *node, lora_list *loras)
 {
     static const char *const names[] = {"lora_name", NULL};
     static const char *const strengths[] = {
         "strength_model", "lora_model_strength", "lora_strength", "model_strength", "strength", NULL};
-    comfy_node *stack = comfy_linked(graph, node, "lora_stack");
-    if (stack && comfy_enter(graph, stack)) {
-        add_loras(graph, stack, loras);
-        comfy_leave(graph, stack);
-    }
     if (legacy_member(node->inputs, "lora_name"))
         add_lora(loras, comfy_string(graph, node, names), comfy_number(graph, node, strengths));
     add_stack(graph, node, loras);
 }
 
-static const legacy_json *find_model(comfy_graph *graph, comfy_node *node, lora_list *loras);
+static const legacy_json *find_model(comfy_graph *graph, comfy_node *node);
 
-static const legacy_json *model_through(comfy_graph *graph, const legacy_json *value, lora_list *loras)
+static const legacy_json *model_through(comfy_graph *graph, const legacy_json *value)
 {
     const legacy_json *found = NULL;
     comfy_node *target = comfy_link(graph, value, NULL);
     if (target && comfy_enter(graph, target)) {
-        found = find_model(graph, target, loras);
+        found = find_model(graph, target);
         comfy_leave(graph, target);
     }
     return found;
 }
 
-static const legacy_json *model_beyond(comfy_graph *graph, comfy_node *node, lora_list *loras, bool *linked)
+static const legacy_json *model_beyond(comfy_graph *graph, comfy_node *node, bool *linked)
 {
     static const char *const names[] = {"model",      "model1", "model_1", "model_a",
                                         "base_model", "unet",   "guider",  "MODEL"};
@@ -200,44 +206,53 @@ static const legacy_json *model_beyond(comfy_graph *graph, comfy_node *node, lor
     for (size_t i = 0; !found && i < sizeof names / sizeof *names; i++)
         if (comfy_linked(graph, node, names[i])) {
             *linked = true;
-            found = model_through(graph, legacy_member(node->inputs, names[i]), loras);
+            found = model_through(graph, legacy_member(node->inputs, names[i]));
         }
     if (*linked)
         return found;
     for (size_t i = 0, count = comfy_routes(graph, node, routes); !found && i < count; i++)
-        found = model_through(graph, routes[i], loras);
+        found = model_through(graph, routes[i]);
     for (const legacy_json *input = comfy_first_input(node); input && !found; input = input->next)
         if (comfy_is_bundle(input))
-            found = model_through(graph, input, loras);
+            found = model_through(graph, input);
     return found;
 }
 
-/* The checkpoint behind a node, and the LoRAs on the way to it, those next to it first. */
-static const legacy_json *find_model(comfy_graph *graph, comfy_node *node, lora_list *loras)
+/* The checkpoint behind a node; marks the nodes on the way to it. */
+static const legacy_json *find_model(comfy_graph *graph, comfy_node *node)
 {
     static const char *const names[] = {"ckpt_name",  "unet_name", "model_name", "base_ckpt_name", "checkpoint",
                                         "model_path", "gguf_name", "ckpt",       "model",          NULL};
     bool linked = false;
-    const legacy_json *found = model_beyond(graph, node, loras, &linked);
+    const legacy_json *found = model_beyond(graph, node, &linked);
     if (!found && !linked && (found = comfy_string(graph, node, names)) && is_none(found))
         found = NULL;
-    add_loras(graph, node, loras);
+    mark(graph, node);
     return found;
+}
+
+/* LoRAs add up: their order says nothing, so it's the file's. */
+static void set_loras(comfy_graph *graph, legacy_output *out)
+{
+    lora_list loras = {.json.in = graph->in};
+    legacy_append_string(&loras.json, "[");
+    for (size_t i = 0; i < graph->count; i++)
+        if (graph->nodes[i].seen)
+            add_loras(graph, &graph->nodes[i], &loras);
+    legacy_append_string(&loras.json, "]");
+    if (loras.count > 0)
+        comfy_set_spelt(graph, out, "loras", &loras.json);
 }
 
 void comfy_set_model(comfy_graph *graph, comfy_node *base, legacy_output *out)
 {
-    lora_list loras = {.json.in = graph->in};
-    const legacy_json *model = NULL;
-    legacy_append_string(&loras.json, "[");
-    if (comfy_enter(graph, base)) {
-        model = find_model(graph, base, &loras);
-        comfy_leave(graph, base);
-    }
-    legacy_set_json(out, "model_name", model);
-    legacy_append_string(&loras.json, "]");
-    if (loras.count > 0)
-        comfy_set_spelt(graph, out, "loras", &loras.json);
+    for (size_t i = 0; i < graph->count; i++)
+        graph->nodes[i].seen = false;
+    if (!comfy_enter(graph, base))
+        return;
+    legacy_set_json(out, "model_name", find_model(graph, base));
+    comfy_leave(graph, base);
+    set_loras(graph, out);
 }
 
 void comfy_set_size(comfy_graph *graph, comfy_node *base, legacy_output *out)

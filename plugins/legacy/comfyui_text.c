@@ -307,26 +307,34 @@ static bool gather(text_walk *walk, text_parts *parts, comfy_node *node, int slo
            gather_shown(walk, parts, node);
 }
 
-static void set_text(text_walk *walk, comfy_node *sampler, legacy_output *out, const char *name, bool negative)
+static bool find_text(text_walk *walk, comfy_node *sampler, bool negative, text_part *text)
 {
     text_parts all = {.count = 0};
-    text_part text;
     walk->negative = negative;
     walk->start = true;
     walk->left = TEXT_MOST;
     if (!comfy_enter(walk->graph, sampler))
-        return;
+        return false;
     gather(walk, &all, sampler, -1);
     comfy_leave(walk->graph, sampler);
-    if (join(walk, &all, "\n", &text))
-        legacy_set(out, name, text.text, text.size);
+    return join(walk, &all, "\n", text);
+}
+
+bool comfy_has_prompt(comfy_graph *graph, comfy_node *sampler)
+{
+    text_walk walk = {.graph = graph};
+    text_part text;
+    return find_text(&walk, sampler, false, &text) && text.size > 0;
 }
 
 void comfy_set_texts(comfy_graph *graph, comfy_node *sampler, legacy_output *out)
 {
     static const char *const embedded[] = {"embedded_guidance_scale", "guidance", NULL};
     text_walk walk = {.graph = graph};
-    set_text(&walk, sampler, out, "prompt", false);
-    set_text(&walk, sampler, out, "negative_prompt", true);
+    text_part text;
+    if (find_text(&walk, sampler, false, &text))
+        legacy_set(out, "prompt", text.text, text.size);
+    if (find_text(&walk, sampler, true, &text))
+        legacy_set(out, "negative_prompt", text.text, text.size);
     legacy_set_json(out, "guidance", walk.guidance ? walk.guidance : comfy_number(graph, sampler, embedded));
 }

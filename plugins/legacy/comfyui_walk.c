@@ -40,18 +40,32 @@ static bool is_service(const comfy_node *node)
     return legacy_member(node->inputs, "prompt") && legacy_member(node->inputs, "seed");
 }
 
+/* A cascade's second stage takes the first one's result as a condition. */
+static const legacy_json *cascade_stage(const comfy_graph *graph, const comfy_node *node)
+{
+    const comfy_node *conditioning = comfy_linked(graph, node, "positive");
+    return node->sampler && conditioning ? legacy_member(conditioning->inputs, "stage_c") : NULL;
+}
+
+static bool resamples(comfy_graph *graph, comfy_node *node);
+
+static bool comes_after(comfy_graph *graph, const comfy_node *node, const legacy_json *input)
+{
+    comfy_node *target = comfy_link(graph, input, NULL);
+    return target && target != node && (target->sampler || resamples(graph, target));
+}
+
 /* Whether a sampler comes before the node. */
 static bool resamples(comfy_graph *graph, comfy_node *node)
 {
-    bool found = false;
+    bool found;
     if (node->resamples != 0)
         return node->resamples > 0;
     if (!comfy_enter(graph, node))
         return false;
-    for (const legacy_json *input = comfy_first_input(node); input && !found; input = input->next) {
-        comfy_node *target = comfy_is_latent(input) ? comfy_link(graph, input, NULL) : NULL;
-        found = target && target != node && (target->sampler || resamples(graph, target));
-    }
+    found = comes_after(graph, node, cascade_stage(graph, node));
+    for (const legacy_json *input = comfy_first_input(node); input && !found; input = input->next)
+        found = comfy_is_latent(input) && comes_after(graph, node, input);
     comfy_leave(graph, node);
     node->resamples = found ? 1 : -1;
     return found;
@@ -226,13 +240,13 @@ static void set_passes(comfy_graph *graph, comfy_node *base, legacy_output *out)
     comfy_set_spelt(graph, out, "sampler_passes", &json);
 }
 
-bool comfy_walk(comfy_graph *graph, legacy_output *out, bool *whole)
+bool comfy_walk(comfy_graph *graph, legacy_output *out)
 {
     comfy_node *base = find_base(graph);
     if (!base)
         return false;
-    comfy_set_texts(graph, base, out);
     pass_settings pass = read_pass(graph, base);
+    comfy_set_texts(graph, base, out);
     legacy_set_json(out, "seed", pass.seed);
     legacy_set_json(out, "steps", pass.steps);
     legacy_set_json(out, "sampler", pass.sampler);
@@ -241,7 +255,11 @@ bool comfy_walk(comfy_graph *graph, legacy_output *out, bool *whole)
     comfy_set_model(graph, base, out);
     comfy_set_size(graph, base, out);
     set_passes(graph, base, out);
-    if (whole)
-        *whole = legacy_has(out, "prompt") && legacy_has(out, "seed");
     return true;
+}
+
+bool comfy_is_whole(comfy_graph *graph)
+{
+    comfy_node *base = find_base(graph);
+    return base && read_pass(graph, base).seed && comfy_has_prompt(graph, base);
 }

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * swarmui.c - SwarmUI: one JSON object, which names its settings in "sui_image_params".
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+
+#include "driver.h"
+
+static const legacy_text *find(legacy_input *in)
+{
+    for (size_t i = legacy_count(in); i-- > 0;) {
+        const legacy_text *text = legacy_at(in, i);
+        if (legacy_looks_json(text) && legacy_contains(text, "\"sui_image_params\""))
+            return text;
+    }
+    return NULL;
+}
+
+static bool identify(legacy_input *in)
+{
+    return find(in) != NULL;
+}
+
+static void set_hash(legacy_output *out, const legacy_json *models)
+{
+    for (const legacy_json *model = models ? models->child : NULL; model; model = model->next)
+        if (legacy_is(legacy_member(model, "param"), "model"))
+            legacy_set_member(out, "model_hash", model, "hash");
+}
+
+static bool import(legacy_input *in, legacy_output *out)
+{
+    static const char *const fields[][2] = {
+        {"prompt", "prompt"},      {"negative_prompt", "negativeprompt"},
+        {"seed", "seed"},          {"steps", "steps"},
+        {"sampler", "sampler"},    {"scheduler", "scheduler"},
+        {"cfg_scale", "cfgscale"}, {"guidance", "fluxguidancescale"},
+        {"model_name", "model"},   {"width", "width"},
+        {"height", "height"},
+    };
+    static const char *const taken[] = {"prompt",   "negativeprompt", "seed",  "steps",  "sampler", "scheduler",
+                                        "cfgscale", "model",          "width", "height", NULL};
+    const legacy_text *text = find(in);
+    const legacy_json *root = legacy_parse(in, text->text, text->size);
+    const legacy_json *params = legacy_member(root, "sui_image_params"), *extra = legacy_member(root, "sui_extra_data");
+    if (!params || params->type != RAIIAF_JSON_OBJECT)
+        return false;
+    legacy_set_tool(out, "SwarmUI", legacy_member_value(in, params, "swarm_version"));
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        legacy_set_member(out, fields[i][0], params, fields[i][1]);
+    set_hash(out, legacy_member(root, "sui_models"));
+    legacy_set_member(out, "date", extra, "date");
+    legacy_set_rest(out, params, taken);
+    legacy_set_rest(out, root, (const char *const[]){"sui_image_params", NULL});
+    return true;
+}
+
+const legacy_driver legacy_swarmui = {
+    .name = "swarmui",
+    .title = "SwarmUI",
+    .home = "https://github.com/mcmonkeyprojects/SwarmUI",
+    .reads = "PNG parameters, UserComment, Exif Model: JSON with sui_image_params",
+    .identify = identify,
+    .import = import,
+};

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tensorart.c - Tensor.Art: "generation_data" as JSON, beside the graph that ComfyUI ran for it, which alone knows the
+ * seed where it was left to chance.
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+
+#include "driver.h"
+
+static const legacy_text *find(legacy_input *in)
+{
+    const legacy_text *text = legacy_find(in, "", "generation_data");
+    for (size_t i = legacy_count(in); !text && i-- > 0;) {
+        const legacy_text *other = legacy_at(in, i);
+        if (legacy_looks_json(other) && legacy_contains(other, "\"ksamplerName\""))
+            text = other;
+    }
+    return text;
+}
+
+static bool identify(legacy_input *in)
+{
+    return find(in) != NULL;
+}
+
+static bool import(legacy_input *in, legacy_output *out)
+{
+    static const char *const fields[][2] = {
+        {"prompt", "prompt"},
+        {"negative_prompt", "negativePrompt"},
+        {"seed", "seed"},
+        {"steps", "steps"},
+        {"sampler", "ksamplerName"},
+        {"sampler", "samplerName"},
+        {"scheduler", "schedule"},
+        {"cfg_scale", "cfgScale"},
+        {"guidance", "guidance"},
+        {"width", "width"},
+        {"height", "height"},
+    };
+    static const char *const taken[] = {"prompt",       "negativePrompt", "seed",     "steps",
+                                        "ksamplerName", "schedule",       "cfgScale", "guidance",
+                                        "width",        "height",         NULL};
+    const legacy_text *text = find(in);
+    const legacy_json *data = legacy_parse(in, text->text, text->size), *model = legacy_member(data, "baseModel");
+    if (!data || data->type != RAIIAF_JSON_OBJECT)
+        return false;
+    legacy_set_tool(out, "Tensor.Art", NULL);
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        legacy_set_member(out, fields[i][0], data, fields[i][1]);
+    legacy_set_member(out, "model_name", model, "modelFileName");
+    legacy_set_member(out, "model_hash", model, "hash");
+    legacy_set_rest(out, data, taken);
+    legacy_import_graph(in, out);
+    return true;
+}
+
+const legacy_driver legacy_tensorart = {
+    .name = "tensorart",
+    .title = "Tensor.Art",
+    .home = "https://tensor.art",
+    .reads = "PNG generation_data, prompt",
+    .identify = identify,
+    .import = import,
+};
