@@ -25,6 +25,7 @@ RUNS = int(os.environ.get("BENCH_RUNS", "9"))
 # The Python reference in process, on a machine such as this: seconds to encode and decode, bytes.
 REFERENCE = {"encode": 2.27, "decode": 3.43, "bytes": 253e6}
 missed = []
+section = ""
 
 
 def verdict(name, value, most=None, least=None):
@@ -32,9 +33,15 @@ def verdict(name, value, most=None, least=None):
         return ""
     good = value <= most if most is not None else value >= least
     if not good:
-        missed.append(name)
+        missed.append(f"{section}: {name}")
     wanted = f"at most {most}" if most is not None else f"at least {least}"
     return f"   {wanted}: {'kept' if good else 'MISSED'}"
+
+
+def begin(title, header=""):
+    global section
+    section = title
+    print(f"\n{title}{header}")
 
 
 def run(command, environment):
@@ -96,7 +103,7 @@ def size_of(path):
 
 
 def images(host, sources, scratch):
-    print(f"\n{host.name}{'ours':>30}{'compared':>13}{'ratio':>8}")
+    begin(host.name, f"{'ours':>{58 - len(host.name)}}{'compared':>13}{'ratio':>8}")
     new_png, new_raiiaf = (os.path.join(scratch, f"new.{e}") for e in ("png", "raiiaf"))
     for kind, side, png in sources:
         title, raiiaf = f"{kind} {side}x{side}", png.replace(".png", ".raiiaf")
@@ -135,7 +142,7 @@ def make_large(scratch, png):
 
 
 def memory(large):
-    print("\nraiiaf info")
+    begin("raiiaf info")
     for size, raiiaf in large:
         command, name = [RAIIAF, "info", raiiaf], f"info, {size}"
         seconds = statistics.median(run(command, os.environ) for _ in range(RUNS))
@@ -144,7 +151,7 @@ def memory(large):
 
 
 def latents():
-    print("\n64 latents of (1,16,128,128) float32, two threads, in process")
+    begin("64 latents of (1,16,128,128) float32, two threads, in process")
     program = os.path.join(BUILD, "tests", "bench_latents")
     lines = subprocess.run([program], capture_output=True, text=True, check=True).stdout.splitlines()
     for line in lines:
