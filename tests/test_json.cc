@@ -5,6 +5,7 @@
 
 #include "json.h"
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <random>
@@ -657,6 +658,13 @@ std::string canonical(json_object *value)
     }
 }
 
+// Being strict, json-c 0.18 takes bytes beyond ASCII for control characters where char is signed.
+int json_c_flags(const std::string &text)
+{
+    bool ascii = std::all_of(text.begin(), text.end(), [](unsigned char c) { return c < 0x80; });
+    return JSON_TOKENER_VALIDATE_UTF8 | (ascii || json_c_version_num() < 0x1100 ? JSON_TOKENER_STRICT : 0);
+}
+
 TEST(JsonRandom, AgreesWithJsonC)
 {
     Author author(1, true);
@@ -664,7 +672,7 @@ TEST(JsonRandom, AgreesWithJsonC)
         std::string text = author.space() + author.render(author.node(0)) + author.space();
         ASSERT_TRUE(check(text)) << text;
         json_tokener *tokener = json_tokener_new();
-        json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+        json_tokener_set_flags(tokener, json_c_flags(text));
         // With its NUL, so that a bare number ends.
         json_object *parsed = json_tokener_parse_ex(tokener, text.c_str(), static_cast<int>(text.size()) + 1);
         ASSERT_EQ(json_tokener_success, json_tokener_get_error(tokener)) << text;
@@ -701,7 +709,7 @@ TEST(JsonRandom, NothingThatJsonCRefusesIsTaken)
         }
         taken++;
         json_tokener *tokener = json_tokener_new();
-        json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+        json_tokener_set_flags(tokener, json_c_flags(text));
         json_object *parsed = json_tokener_parse_ex(tokener, text.c_str(), static_cast<int>(text.size()) + 1);
         EXPECT_EQ(json_tokener_success, json_tokener_get_error(tokener)) << text;
         json_object_put(parsed);
