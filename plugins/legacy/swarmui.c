@@ -32,28 +32,25 @@ static void set_hash(legacy_output *out, const legacy_json *models)
 
 static bool import(legacy_input *in, legacy_output *out)
 {
-    static const char *const fields[][2] = {
-        {"prompt", "prompt"},      {"negative_prompt", "negativeprompt"},
+    static const legacy_map map[] = {
+        {"prompt", "prompt"},      {"negativeprompt", "negative_prompt"},
         {"seed", "seed"},          {"steps", "steps"},
         {"sampler", "sampler"},    {"scheduler", "scheduler"},
-        {"cfg_scale", "cfgscale"}, {"guidance", "fluxguidancescale"},
-        {"model_name", "model"},   {"width", "width"},
-        {"height", "height"},
+        {"cfgscale", "cfg_scale"}, {"fluxguidancescale", "guidance"},
+        {"model", "model_name"},   {"width", "width"},
+        {"height", "height"},      {NULL, NULL},
     };
-    static const char *const taken[] = {"prompt",   "negativeprompt", "seed",  "steps",  "sampler", "scheduler",
-                                        "cfgscale", "model",          "width", "height", NULL};
+    static const legacy_map apart[] = {{"sui_image_params", NULL}, {NULL, NULL}};
     const legacy_text *text = find(in);
     const legacy_json *root = legacy_parse(in, text->text, text->size);
     const legacy_json *params = legacy_member(root, "sui_image_params"), *extra = legacy_member(root, "sui_extra_data");
     if (!params || params->type != RAIIAF_JSON_OBJECT)
         return false;
     legacy_set_tool(out, "SwarmUI", legacy_member_value(in, params, "swarm_version"));
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        legacy_set_member(out, fields[i][0], params, fields[i][1]);
+    legacy_set_members(out, params, map);
     set_hash(out, legacy_member(root, "sui_models"));
     legacy_set_member(out, "date", extra, "date");
-    legacy_set_rest(out, params, taken);
-    legacy_set_rest(out, root, (const char *const[]){"sui_image_params", NULL});
+    legacy_set_members(out, root, apart);
     return true;
 }
 

@@ -27,32 +27,27 @@ static bool identify(legacy_input *in)
 
 static bool import(legacy_input *in, legacy_output *out)
 {
-    static const char *const fields[][2] = {
+    static const legacy_map map[] = {
         {"prompt", "prompt"},
-        {"negative_prompt", "negativePrompt"},
+        {"negativePrompt", "negative_prompt"},
         {"seed", "seed"},
         {"steps", "steps"},
-        {"sampler", "ksamplerName"},
-        {"sampler", "samplerName"},
-        {"scheduler", "schedule"},
-        {"cfg_scale", "cfgScale"},
+        {"ksamplerName", "sampler"},
+        {"schedule", "scheduler"},
+        {"cfgScale", "cfg_scale"},
         {"guidance", "guidance"},
         {"width", "width"},
         {"height", "height"},
+        {NULL, NULL},
     };
-    static const char *const taken[] = {"prompt",       "negativePrompt", "seed",     "steps",
-                                        "ksamplerName", "schedule",       "cfgScale", "guidance",
-                                        "width",        "height",         NULL};
     const legacy_text *text = find(in);
     const legacy_json *data = legacy_parse(in, text->text, text->size), *model = legacy_member(data, "baseModel");
     if (!data || data->type != RAIIAF_JSON_OBJECT)
         return false;
     legacy_set_tool(out, "Tensor.Art", NULL);
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        legacy_set_member(out, fields[i][0], data, fields[i][1]);
+    legacy_set_members(out, data, map);
     legacy_set_member(out, "model_name", model, "modelFileName");
     legacy_set_member(out, "model_hash", model, "hash");
-    legacy_set_rest(out, data, taken);
     legacy_import_graph(in, out);
     return true;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stability-matrix.c - Stability Matrix: its project and its settings as JSON, beside the graph that ComfyUI ran for
+ * stability_matrix.c - Stability Matrix: its project and its settings as JSON, beside the graph that ComfyUI ran for
  * it.
  */
 #ifdef HAVE_CONFIG_H
@@ -22,28 +22,24 @@ static const legacy_json *parse(legacy_input *in, const char *keyword)
 
 static bool import_settings(legacy_input *in, legacy_output *out)
 {
-    static const char *const fields[][2] = {
-        {"prompt", "PositivePrompt"},
-        {"negative_prompt", "NegativePrompt"},
-        {"seed", "Seed"},
-        {"steps", "Steps"},
-        {"sampler", "Sampler"},
-        {"scheduler", "Scheduler"},
-        {"cfg_scale", "CfgScale"},
-        {"model_name", "ModelName"},
-        {"model_hash", "ModelHash"},
-        {"width", "Width"},
-        {"height", "Height"},
+    static const legacy_map map[] = {
+        {"PositivePrompt", "prompt"},
+        {"NegativePrompt", "negative_prompt"},
+        {"Seed", "seed"},
+        {"Steps", "steps"},
+        {"Sampler", "sampler"},
+        {"Scheduler", "scheduler"},
+        {"CfgScale", "cfg_scale"},
+        {"ModelName", "model_name"},
+        {"ModelHash", "model_hash"},
+        {"Width", "width"},
+        {"Height", "height"},
+        {NULL, NULL},
     };
-    static const char *const taken[] = {"PositivePrompt", "NegativePrompt", "Seed",     "Steps",
-                                        "Sampler",        "Scheduler",      "CfgScale", "ModelName",
-                                        "ModelHash",      "Width",          "Height",   NULL};
     const legacy_json *settings = parse(in, "parameters-json");
     if (!settings || settings->type != RAIIAF_JSON_OBJECT)
         return false;
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        legacy_set_member(out, fields[i][0], settings, fields[i][1]);
-    legacy_set_rest(out, settings, taken);
+    legacy_set_members(out, settings, map);
     return true;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hf-space.c - the Hugging Face spaces for anime models: one JSON object with names of diffusers' settings.
+ * hf_space.c - the Hugging Face spaces for anime models: one JSON object with names of diffusers' settings.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -26,26 +26,22 @@ static bool identify(legacy_input *in)
 
 static bool import(legacy_input *in, legacy_output *out)
 {
-    static const char *const fields[][2] = {
+    static const legacy_map map[] = {
         {"prompt", "prompt"},    {"negative_prompt", "negative_prompt"},
-        {"seed", "seed"},        {"steps", "num_inference_steps"},
-        {"sampler", "sampler"},  {"cfg_scale", "guidance_scale"},
-        {"model_name", "Model"}, {"model_hash", "Model hash"},
+        {"seed", "seed"},        {"num_inference_steps", "steps"},
+        {"sampler", "sampler"},  {"guidance_scale", "cfg_scale"},
+        {"Model", "model_name"}, {"Model hash", "model_hash"},
+        {"resolution", NULL},    {NULL, NULL},
     };
-    static const char *const taken[] = {
-        "prompt",         "negative_prompt", "seed",       "num_inference_steps", "sampler",
-        "guidance_scale", "Model",           "Model hash", "resolution",          NULL};
     const legacy_text *text = find(in);
     const legacy_json *data = legacy_parse(in, text->text, text->size);
     size_t size;
     const char *resolution = legacy_value(in, legacy_member(data, "resolution"), &size);
     if (!data || data->type != RAIIAF_JSON_OBJECT || !legacy_member(data, "Model"))
         return false;
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        legacy_set_member(out, fields[i][0], data, fields[i][1]);
+    legacy_set_members(out, data, map);
     if (resolution)
         legacy_set_size(out, resolution, size);
-    legacy_set_rest(out, data, taken);
     return true;
 }
 
