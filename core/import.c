@@ -46,7 +46,7 @@ static raiiaf_status put_json(importer *im, const char *pointer, raiiaf_error *e
 
 static raiiaf_status put_model(importer *im, raiiaf_error *error)
 {
-    static const char *const names[] = {"prompt", "model_name", "version", "tags", "date"};
+    static const char *const names[] = {"prompt", "model_name", "tags", "date"};
     raiiaf_status status = RAIIAF_OK;
     for (size_t i = 0; !status && i < sizeof names / sizeof *names; i++) {
         raiiaf_value value;
@@ -134,7 +134,7 @@ static bool is_complete(const raiiaf_legacy *legacy)
 
 static bool in_model_info(const char *name)
 {
-    static const char *const names[] = {"prompt", "model_name", "version", "tags", "date"};
+    static const char *const names[] = {"prompt", "model_name", "tags", "date"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(names[i], name) == 0)
             return true;

@@ -650,7 +650,7 @@ RAIIAF_API void raiiaf_legacy_extra_each(const raiiaf_legacy *legacy,
                                          bool (*callback)(void *user, const char *name, const raiiaf_value *value),
                                          void *user);
 /* The canonical fields: prompt, negative_prompt, seed, steps, sampler, scheduler, cfg_scale, guidance, eta, model_name,
-   model_hash, width, height, date, tags, version.  NULL beyond the last. */
+   model_hash, width, height, date, tags.  NULL beyond the last. */
 RAIIAF_API const char *raiiaf_legacy_field(size_t i);
 
 /* Calls back for each carrier, in file order, then for companion files and hidden text that a driver made use of (kinds

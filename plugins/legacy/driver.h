@@ -56,7 +56,7 @@ const legacy_text *legacy_companion(legacy_input *in, const char *extension);
 /* ---- what goes out ---- */
 
 /* Canonical fields: prompt, negative_prompt, seed, steps, sampler, scheduler, cfg_scale, guidance, eta, model_name,
-   model_hash, width, height, date, tags, version (of the model).  Any other name is a setting of the tool's own, kept
+   model_hash, width, height, date, tags.  Any other name is a setting of the tool's own, kept
    as it is ("extra"; values of more than 64 KiB aren't: the carrier has them).
    A field is set once: later values for the same name are ignored, so drivers go from the best source to the worst.
    Values that a canonical field can't take (an empty prompt, a seed of -1, "unknown" steps, 0 steps, "None" for a
@@ -64,6 +64,10 @@ const legacy_text *legacy_companion(legacy_input *in, const char *extension);
 bool legacy_set(legacy_output *out, const char *name, const char *text, size_t size);
 bool legacy_set_string(legacy_output *out, const char *name, const char *text); /* NULL sets nothing */
 bool legacy_set_uint64(legacy_output *out, const char *name, uint64_t number);
+/* As a JSON number or boolean where the text reads as one ("0.5", "true"), else as legacy_set. */
+bool legacy_set_typed(legacy_output *out, const char *name, const char *text, size_t size);
+/* A time in seconds since 1970 as ISO 8601. */
+bool legacy_set_time(legacy_output *out, const char *name, int64_t seconds);
 bool legacy_has(const legacy_output *out, const char *name);
 /* "512x768", "512 x 768", "(512, 768)" into width and height. */
 bool legacy_set_size(legacy_output *out, const char *text, size_t size);
@@ -105,6 +109,12 @@ bool legacy_is(const legacy_json *value, const char *string);   /* whether it is
 bool legacy_set_json(legacy_output *out, const char *name, const legacy_json *value);
 /* The member called `member`, under `name`. */
 bool legacy_set_member(legacy_output *out, const char *name, const legacy_json *object, const char *member);
+/* All members: those in the map under their canonical names, in the map's order; all others under their own. */
+typedef struct legacy_map {
+    const char *member; /* NULL ends the map */
+    const char *field;  /* NULL: not set at all, because the driver sees to it */
+} legacy_map;
+void legacy_set_members(legacy_output *out, const legacy_json *object, const legacy_map *map);
 /* Every member but those listed (NULL ends the list), under its own name. */
 void legacy_set_rest(legacy_output *out, const legacy_json *object, const char *const *taken);
 
@@ -137,6 +147,10 @@ void legacy_import_pairs(legacy_input *in, legacy_output *out, const char *text,
 /* The last text that such tools put where A1111 does ("parameters" in PNG, UserComment, JPEG comment, companion .txt,
    stealth bits), if it has a line of settings, else NULL. */
 const legacy_text *legacy_find_parameters(legacy_input *in);
+
+/* What the graph of ComfyUI tells, which services that run it write beside their own; the walk is in comfyui_walk.c.
+   False if there is none that samples anything. */
+bool legacy_import_graph(legacy_input *in, legacy_output *out);
 
 /* ---- a driver ---- */
 

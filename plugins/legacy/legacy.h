@@ -97,8 +97,8 @@ void legacy_exif_read(legacy_input *in, const char *kind, const uint8_t *data, s
 void legacy_iptc_read(legacy_input *in, const char *kind, const uint8_t *data, size_t size);
 /* xmp.c: adds a packet's properties to in->xmp. */
 void legacy_xmp_read(legacy_input *in, const char *kind, const char *text, size_t size);
-/* stealth.c: adds what the lowest bits hide, if they do. */
-void legacy_stealth_read(legacy_input *in);
+/* hidden.c: adds what the lowest bits hide, if they do. */
+void legacy_hidden_read(legacy_input *in);
 
 /* values.c: a scalar as text, as legacy_value. */
 const char *legacy_decode(legacy_arena *arena, const legacy_json *value, size_t *size);

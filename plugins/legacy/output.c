@@ -40,7 +40,6 @@ static const struct canonical {
     {"height", COUNT, 1, INT32_MAX},
     {"date", WORD, 0, 0},
     {"tags", TAGS, 0, 0},
-    {"version", WORD, 0, 0},
 };
 #define FIELDS (sizeof canonical / sizeof *canonical)
 
@@ -265,6 +264,21 @@ bool legacy_set_string(legacy_output *out, const char *name, const char *text)
     return legacy_set(out, name, text, text ? strlen(text) : 0);
 }
 
+bool legacy_set_typed(legacy_output *out, const char *name, const char *text, size_t size)
+{
+    raiiaf_json type = size ? type_of(*text) : RAIIAF_JSON_NULL;
+    if ((type == RAIIAF_JSON_NUMBER || type == RAIIAF_JSON_BOOLEAN) && legacy_set_spelt(out, name, text, size))
+        return true;
+    return legacy_set(out, name, text, size);
+}
+
+bool legacy_set_time(legacy_output *out, const char *name, int64_t seconds)
+{
+    char date[32];
+    rf_format_date(date, seconds);
+    return legacy_set_string(out, name, date);
+}
+
 bool legacy_set_uint64(legacy_output *out, const char *name, uint64_t number)
 {
     char digits[24];
@@ -318,24 +332,41 @@ bool legacy_set_member(legacy_output *out, const char *name, const legacy_json *
     return legacy_set_json(out, name, legacy_member(object, member));
 }
 
-static bool is_taken(const legacy_json *member, const char *const *taken)
+static void set_own(legacy_output *out, const legacy_json *member)
 {
-    for (; taken && *taken; taken++)
-        if (equals(member->name, member->name_size, *taken))
-            return true;
-    return false;
+    const char *name =
+        memchr(member->name, 0, member->name_size) ? NULL : legacy_copy(out->arena, member->name, member->name_size);
+    if (name)
+        legacy_set_json(out, name, member);
+}
+
+static const legacy_json *first_member(const legacy_json *object)
+{
+    return object && object->type == RAIIAF_JSON_OBJECT ? object->child : NULL;
 }
 
 void legacy_set_rest(legacy_output *out, const legacy_json *object, const char *const *taken)
 {
-    if (!object || object->type != RAIIAF_JSON_OBJECT)
-        return;
-    for (const legacy_json *member = object->child; member; member = member->next) {
-        if (is_taken(member, taken) || memchr(member->name, 0, member->name_size))
-            continue;
-        const char *name = legacy_copy(out->arena, member->name, member->name_size);
-        if (name)
-            legacy_set_json(out, name, member);
+    for (const legacy_json *member = first_member(object); member; member = member->next) {
+        size_t i = 0;
+        while (taken && taken[i] && !equals(member->name, member->name_size, taken[i]))
+            i++;
+        if (!taken || !taken[i])
+            set_own(out, member);
+    }
+}
+
+void legacy_set_members(legacy_output *out, const legacy_json *object, const legacy_map *map)
+{
+    for (size_t i = 0; map[i].member; i++)
+        if (map[i].field)
+            legacy_set_member(out, map[i].field, object, map[i].member);
+    for (const legacy_json *member = first_member(object); member; member = member->next) {
+        size_t i = 0;
+        while (map[i].member && !equals(member->name, member->name_size, map[i].member))
+            i++;
+        if (!map[i].member)
+            set_own(out, member);
     }
 }
 

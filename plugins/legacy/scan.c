@@ -205,7 +205,7 @@ static void recognise(raiiaf_legacy *legacy, const char *dialect)
     if (!legacy->driver) {
         size_t before = in->text_count;
         in->stage = LEGACY_HIDDEN;
-        legacy_stealth_read(in);
+        legacy_hidden_read(in);
         if (in->text_count > before)
             ask(legacy, dialect);
     }

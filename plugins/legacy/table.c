@@ -10,7 +10,16 @@
 #include "driver.h"
 
 /* A line for each. */
-#define DRIVERS(DRIVER) DRIVER(a1111)
+#define DRIVERS(DRIVER)                                                                                                \
+    DRIVER(novelai)                                                                                                    \
+    DRIVER(stealth)                                                                                                    \
+    DRIVER(fooocus)                                                                                                    \
+    DRIVER(fooocus_mre)                                                                                                \
+    DRIVER(ruined_fooocus)                                                                                             \
+    DRIVER(a1111_forge)                                                                                                \
+    DRIVER(a1111_sdnext)                                                                                               \
+    DRIVER(krita_ai)                                                                                                   \
+    DRIVER(a1111)
 
 #define DECLARE(driver) extern const legacy_driver legacy_##driver;
 #define LIST(driver) &legacy_##driver,
