@@ -6,15 +6,17 @@
 debian=${VERSION_ID:-unknown}
 
 build_packages="build-essential autoconf automake libtool autopoint gettext pkg-config libpng-dev zlib1g-dev libzstd-dev
-    libzfp-dev nettle-dev libjson-c-dev libexpat1-dev libxxhash-dev imagemagick"
-test_packages="libgtest-dev python3 python3-numpy python3-zstandard python3-zfpy locales xz-utils binutils"
+    libzfp-dev nettle-dev libjson-c-dev libexpat1-dev libxxhash-dev imagemagick
+    libgdk-pixbuf-2.0-dev libimlib2-dev shared-mime-info desktop-file-utils"
+test_packages="libgtest-dev python3 python3-numpy python3-zstandard python3-zfpy locales xz-utils binutils
+    libgdk-pixbuf2.0-bin webp-pixbuf-loader libglib2.0-bin python3-gi gir1.2-gdkpixbuf-2.0 feh xvfb"
 case $debian in
 12)
-    build_packages="$build_packages libmagickcore-6.q16-dev"
+    build_packages="$build_packages libmagickcore-6.q16-dev qtbase5-dev"
     test_packages="$test_packages clang-format debootstrap"
     ;;
 13)
-    build_packages="$build_packages libmagickcore-7.q16-dev"
+    build_packages="$build_packages libmagickcore-7.q16-dev qt6-base-dev"
     test_packages="$test_packages libmagickcore-7.q16hdri-dev imagemagick-7.q16hdri"
     ;;
 *)
