@@ -49,7 +49,7 @@ static const char *object_of(const legacy_text *text)
 
 static bool may_be_api(const legacy_text *text)
 {
-    return object_of(text) && legacy_contains(text, "\"class_type\"");
+    return object_of(text) && legacy_contains(text, "class_type");
 }
 
 static bool may_be_workflow(const legacy_text *text)

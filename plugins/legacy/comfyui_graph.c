@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define DEPTH_MOST 200
-#define BUDGET ((size_t)2 << 20)
+#define BUDGET ((size_t)1 << 17)
 
 /* ---- nodes ---- */
 
@@ -76,13 +76,20 @@ bool comfy_read_api(comfy_graph *graph, legacy_input *in, const legacy_json *roo
     return comfy_end(graph);
 }
 
-bool comfy_enter(comfy_graph *graph, comfy_node *node)
+bool comfy_enter_once(comfy_graph *graph, comfy_node *node)
 {
-    if (node->busy || graph->depth >= DEPTH_MOST || graph->budget < node->price)
+    if (node->busy || graph->depth >= DEPTH_MOST)
         return false;
-    graph->budget -= node->price;
     graph->depth++;
     return node->busy = true;
+}
+
+bool comfy_enter(comfy_graph *graph, comfy_node *node)
+{
+    if (graph->budget < node->price || !comfy_enter_once(graph, node))
+        return false;
+    graph->budget -= node->price;
+    return true;
 }
 
 void comfy_leave(comfy_graph *graph, comfy_node *node)

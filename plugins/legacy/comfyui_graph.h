@@ -47,6 +47,8 @@ void comfy_add(comfy_graph *graph, const char *id, size_t size, const legacy_jso
 bool comfy_end(comfy_graph *graph);
 
 bool comfy_enter(comfy_graph *graph, comfy_node *node);
+/* For a search that remembers what it found out about each node: costs nothing. */
+bool comfy_enter_once(comfy_graph *graph, comfy_node *node);
 void comfy_leave(comfy_graph *graph, comfy_node *node);
 
 /* What a string says or how a number is spelt; NULL for other values. */

@@ -61,7 +61,7 @@ static bool resamples(comfy_graph *graph, comfy_node *node)
     bool found;
     if (node->resamples != 0)
         return node->resamples > 0;
-    if (!comfy_enter(graph, node))
+    if (!comfy_enter_once(graph, node))
         return false;
     found = comes_after(graph, node, cascade_stage(graph, node));
     for (const legacy_json *input = comfy_first_input(node); input && !found; input = input->next)
