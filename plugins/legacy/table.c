@@ -11,11 +11,18 @@
 
 /* A line for each. */
 #define DRIVERS(DRIVER)                                                                                                \
+    DRIVER(swarmui)                                                                                                    \
     DRIVER(novelai)                                                                                                    \
     DRIVER(stealth)                                                                                                    \
     DRIVER(fooocus)                                                                                                    \
     DRIVER(fooocus_mre)                                                                                                \
     DRIVER(ruined_fooocus)                                                                                             \
+    DRIVER(stability_matrix)                                                                                           \
+    DRIVER(tensorart)                                                                                                  \
+    DRIVER(civitai)                                                                                                    \
+    DRIVER(hf_space)                                                                                                   \
+    DRIVER(comfyui_a1111)                                                                                              \
+    DRIVER(comfyui)                                                                                                    \
     DRIVER(a1111_forge)                                                                                                \
     DRIVER(a1111_sdnext)                                                                                               \
     DRIVER(krita_ai)                                                                                                   \
