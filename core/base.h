@@ -42,8 +42,8 @@ raiiaf_status rf_fail(raiiaf_error *error, raiiaf_status status, const char *id,
                       const char *format, ...) RF_PRINTF(5, 6);
 raiiaf_status rf_fail_memory(raiiaf_error *error, const char *name);
 /* With the reason that errno gives, if it isn't 0. */
-raiiaf_status rf_fail_errno(raiiaf_error *error, int number, const char *id, const rf_where *where,
-                            const char *format, ...) RF_PRINTF(5, 6);
+raiiaf_status rf_fail_errno(raiiaf_error *error, int number, const char *id, const rf_where *where, const char *format,
+                            ...) RF_PRINTF(5, 6);
 void rf_error_clear(raiiaf_error *error);
 
 /* ---- bytes (bytes.c) ---- */
@@ -142,7 +142,7 @@ int64_t rf_now(void);
 /* ---- digests (digest.c) ---- */
 
 #define RF_SHA256_HEX 65
-void rf_hex(const uint8_t *data, size_t size, char *out); /* lower case, NUL-terminated */
+void rf_hex(const uint8_t *data, size_t size, char *out);   /* lower case, NUL-terminated */
 bool rf_unhex(const char *text, size_t size, uint8_t *out); /* size digits, even */
 void rf_sha256(const void *data, size_t size, char hex[RF_SHA256_HEX]);
 

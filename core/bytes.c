@@ -75,9 +75,11 @@ void rf_bytes_format(rf_bytes *bytes, const char *format, ...)
 static uint32_t next_code_point(const uint8_t *text, size_t size, size_t *i, bool *valid)
 {
     uint8_t lead = text[*i];
-    unsigned more = lead < 0x80 ? 0 : lead >= 0xC2 && lead < 0xE0 ? 1 : lead >= 0xE0 && lead < 0xF0 ? 2
-                    : lead >= 0xF0 && lead < 0xF5                                                    ? 3
-                                                                                                     : 4;
+    unsigned more = lead < 0x80                   ? 0
+                    : lead >= 0xC2 && lead < 0xE0 ? 1
+                    : lead >= 0xE0 && lead < 0xF0 ? 2
+                    : lead >= 0xF0 && lead < 0xF5 ? 3
+                                                  : 4;
     uint32_t code = more == 0 ? lead : lead & (0x3Fu >> more);
     *valid = more < 4 && size - *i > more;
     for (unsigned k = 1; *valid && k <= more; k++) {

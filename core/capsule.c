@@ -172,8 +172,8 @@ static raiiaf_status spell_manifest(making *m, const char *digest, rf_bytes *tex
     work.text = (rf_bytes){0};
     rf_bytes_append(&work.text, m->file->text.data, m->file->text.size);
     m->offset = m->file->header_size;
-    raiiaf_status status = work.text.failed ? rf_fail_memory(error, m->file->name)
-                                            : rf_records_rewrite(&work, spell_record, m, error);
+    raiiaf_status status =
+        work.text.failed ? rf_fail_memory(error, m->file->name) : rf_records_rewrite(&work, spell_record, m, error);
     /* What text the image carries has to be in the manifest before the image goes. */
     if (status == RAIIAF_OK && m->image != RAIIAF_NONE)
         status = raiiaf_chunk_read(m->file, m->image, RAIIAF_READ_UNVERIFIED, &image, error);
@@ -211,10 +211,10 @@ static raiiaf_status assemble(const making *m, const raiiaf_buffer *manifest, ra
     uint64_t total = m->offset + manifest->size;
     size_t count = 0;
     if (total > UINT32_MAX)
-        return rf_fail(error, RAIIAF_ERROR_LIMIT, "capsule-size", RF_NAME(file->name),
-                       _("what travels beside the picture would need %" PRIu64
-                         " bytes, more than 4 GiB; leave the latents out"),
-                       total);
+        return rf_fail(
+            error, RAIIAF_ERROR_LIMIT, "capsule-size", RF_NAME(file->name),
+            _("what travels beside the picture would need %" PRIu64 " bytes, more than 4 GiB; leave the latents out"),
+            total);
     raiiaf_status status = rf_buffer_new(capsule, (size_t)total, file->budget, RF_NAME(file->name), error);
     if (status != RAIIAF_OK)
         return status;
@@ -256,8 +256,8 @@ static void digest_of_image(const raiiaf_file *file, size_t image, char digest[R
 }
 
 /* An edited file has chunks that aren't stored yet: they are, in memory, and the capsule is made of that. */
-static raiiaf_status make_of_edited(const raiiaf_file *file, const char *digest, unsigned flags,
-                                    raiiaf_buffer *capsule, raiiaf_error *error)
+static raiiaf_status make_of_edited(const raiiaf_file *file, const char *digest, unsigned flags, raiiaf_buffer *capsule,
+                                    raiiaf_error *error)
 {
     raiiaf_buffer saved = {0};
     raiiaf_source source;
@@ -401,8 +401,7 @@ static raiiaf_source composite_source(composite *c, const raiiaf_source *base)
 {
     const segment *last = &c->segments[c->count - 1];
     c->base = *base;
-    return (raiiaf_source){
-        c, base->name, last->start + last->size, composite_read_at, composite_view, composite_close};
+    return (raiiaf_source){c, base->name, last->start + last->size, composite_read_at, composite_view, composite_close};
 }
 
 static bool sort_without_gaps(composite *c)
@@ -440,13 +439,11 @@ static raiiaf_status read_member(joining *j)
     uint64_t stored_size;
     if (!rf_find(file, "/capsule", &member) || rf_json_type(text, member) != RAIIAF_JSON_OBJECT)
         return rf_fail(j->error, RAIIAF_ERROR_ARGUMENT, "no-capsule", RF_NAME(file->name), _("is not a capsule"));
-    if (!rf_json_member(text, member, "image_record", &record) ||
-        rf_json_type(text, record) != RAIIAF_JSON_OBJECT)
+    if (!rf_json_member(text, member, "image_record", &record) || rf_json_type(text, record) != RAIIAF_JSON_OBJECT)
         return RAIIAF_OK;
     if (!rf_json_member(text, record, "type", &type) || rf_json_type(text, type) != RAIIAF_JSON_STRING ||
         !rf_json_string_equals(text, type, "DATA") || !number_at(file, record, "offset", &j->image_offset) ||
-        !number_at(file, record, "compressed_size", &stored_size) ||
-        !number_at(file, member, "position", &j->position))
+        !number_at(file, record, "compressed_size", &stored_size) || !number_at(file, member, "position", &j->position))
         return rf_fail(j->error, RAIIAF_ERROR_DAMAGED, "capsule", RF_WHERE(file->name, "manifest", file->table_offset),
                        _("its capsule doesn't tell where the image belongs"));
     if (j->stored && stored_size != j->size)
@@ -508,8 +505,7 @@ static composite *original_segments(const joining *j)
     const char *text = file->text.data;
     rf_span member, rest, offsets;
     if (!rf_find(file, "/capsule", &member) || !rf_json_member(text, member, "rest", &rest) ||
-        !rf_json_member(text, member, "offsets", &offsets) ||
-        count_elements(text, offsets) != file->chunk_count)
+        !rf_json_member(text, member, "offsets", &offsets) || count_elements(text, offsets) != file->chunk_count)
         return NULL;
     composite *c = new_composite(count_elements(text, rest) + file->chunk_count + 2);
     bool good = c && add_header(c, file, member);

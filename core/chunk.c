@@ -129,8 +129,8 @@ static raiiaf_status decode_zstd(const reading *r, const raiiaf_buffer *stored, 
     if (status == RAIIAF_OK)
         status = rf_buffer_new(payload, (size_t)expected, r->file->budget, &r->where, r->error);
     if (status == RAIIAF_OK)
-        status = rf_zstd_decode(stored->data, stored->size, rf_buffer_data(payload), (size_t)expected, &r->where,
-                                r->error);
+        status =
+            rf_zstd_decode(stored->data, stored->size, rf_buffer_data(payload), (size_t)expected, &r->where, r->error);
     if (status == RAIIAF_OK)
         status = check_header(r, payload->data);
     if (status == RAIIAF_OK)
@@ -163,8 +163,7 @@ static raiiaf_status decode_zfp(reading *r, const raiiaf_buffer *stored, raiiaf_
         status = rf_buffer_new(half ? &wide : payload, elements * 4, r->file->budget, &r->where, r->error);
     if (status == RAIIAF_OK)
         status = rf_zfp_decode(stream, (size_t)r->chunk->data_size, elements,
-                               (float *)(void *)rf_buffer_data(half ? &wide : payload), &r->lossy, &r->where,
-                               r->error);
+                               (float *)(void *)rf_buffer_data(half ? &wide : payload), &r->lossy, &r->where, r->error);
     if (status == RAIIAF_OK && half)
         status = rf_buffer_new(payload, elements * 2, r->file->budget, &r->where, r->error);
     if (status == RAIIAF_OK && half)
@@ -231,8 +230,8 @@ raiiaf_status raiiaf_chunk_read(const raiiaf_file *file, size_t i, unsigned flag
 {
     char name[32];
     raiiaf_buffer stored = {0};
-    reading r = {file, &file->chunks[i], {file->name, rf_chunk_name(file, i, name), file->chunks[i].info.offset},
-                 error, false};
+    reading r = {
+        file, &file->chunks[i], {file->name, rf_chunk_name(file, i, name), file->chunks[i].info.offset}, error, false};
     rf_error_clear(error);
     *payload = (raiiaf_buffer){0};
     if (r.chunk->fresh) {
@@ -283,8 +282,8 @@ raiiaf_status rf_chunk_head(const raiiaf_file *file, size_t i, void *out, size_t
     if (status == RAIIAF_OK)
         status = rf_buffer_new(&head, *got + RF_CHUNK_HEADER, file->budget, &where, error);
     if (status == RAIIAF_OK)
-        status = rf_zstd_decode_head(stored.data, stored.size, rf_buffer_data(&head), head.size, &decoded, &where,
-                                     error);
+        status =
+            rf_zstd_decode_head(stored.data, stored.size, rf_buffer_data(&head), head.size, &decoded, &where, error);
     if (status == RAIIAF_OK && decoded < RF_CHUNK_HEADER)
         status = rf_fail(error, RAIIAF_ERROR_DAMAGED, "chunk-size", &where, _("is too short for a chunk header"));
     if (status == RAIIAF_OK) {
@@ -359,8 +358,8 @@ raiiaf_status raiiaf_verify(const raiiaf_file *file, unsigned threads, raiiaf_pr
 
 /* ---- changing ---- */
 
-raiiaf_status rf_records_rewrite(raiiaf_file *file, bool (*rewrite)(void *user, size_t i, rf_bytes *record),
-                                 void *user, raiiaf_error *error)
+raiiaf_status rf_records_rewrite(raiiaf_file *file, bool (*rewrite)(void *user, size_t i, rf_bytes *record), void *user,
+                                 raiiaf_error *error)
 {
     rf_span chunks;
     rf_bytes out = {0}, record = {0};

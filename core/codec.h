@@ -32,8 +32,9 @@ raiiaf_status rf_zstd_encode(const void *head, size_t head_size, const void *bod
 
 /* ---- zfp (zfp.c): libzfp is loaded when first needed, kept apart from symbols of the host ---- */
 
-/* Decodes a stream with a full header into `elements` floats (native order).  *lossy tells whether its header says a lossy
-   mode.  Fails where scalar type or number of elements differ, or the stream is cut; libzfp reads nothing beyond `size`. */
+/* Decodes a stream with a full header into `elements` floats (native order).  *lossy tells whether its header says a
+   lossy mode.  Fails where scalar type or number of elements differ, or the stream is cut; libzfp reads nothing beyond
+   `size`. */
 raiiaf_status rf_zfp_decode(const void *data, size_t size, uint64_t elements, float *out, bool *lossy,
                             const rf_where *where, raiiaf_error *error);
 /* Encodes reversibly, with a full header, as a field of 2 or 3 dimensions (nx the fastest axis; nz 0 for 2-D).

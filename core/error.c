@@ -108,8 +108,8 @@ raiiaf_status rf_fail_memory(raiiaf_error *error, const char *name)
     return fail(error, RAIIAF_ERROR_MEMORY, "no-memory", RF_NAME(name), _("the system has no memory left"));
 }
 
-raiiaf_status rf_fail_errno(raiiaf_error *error, int number, const char *id, const rf_where *where,
-                            const char *format, ...)
+raiiaf_status rf_fail_errno(raiiaf_error *error, int number, const char *id, const rf_where *where, const char *format,
+                            ...)
 {
     raiiaf_status status = number == ENOMEM ? RAIIAF_ERROR_MEMORY : RAIIAF_ERROR_IO;
     if (!error)

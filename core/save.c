@@ -82,14 +82,13 @@ static size_t worthwhile(const saving *s, size_t size)
     return s->options.repack ? size - 1 : size - size / LEAST_SAVING - 1;
 }
 
-static raiiaf_status encode_zstd(const saving *s, piece *p, const uint8_t head[RF_CHUNK_HEADER],
-                                 raiiaf_buffer *payload, bool prefer, raiiaf_error *error)
+static raiiaf_status encode_zstd(const saving *s, piece *p, const uint8_t head[RF_CHUNK_HEADER], raiiaf_buffer *payload,
+                                 bool prefer, raiiaf_error *error)
 {
     raiiaf_buffer frame = {0};
     size_t raw = payload->size + RF_CHUNK_HEADER;
     int level = s->options.repack ? RF_ZSTD_LEVEL_BEST : RF_ZSTD_LEVEL;
-    raiiaf_status status =
-        rf_zstd_encode(head, RF_CHUNK_HEADER, payload->data, payload->size, level, &frame, error);
+    raiiaf_status status = rf_zstd_encode(head, RF_CHUNK_HEADER, payload->data, payload->size, level, &frame, error);
     if (status == RAIIAF_OK && (frame.size <= worthwhile(s, raw) || (prefer && frame.size < raw))) {
         p->encoding = RAIIAF_ENCODING_ZSTD;
         p->front = frame;
@@ -197,8 +196,7 @@ static raiiaf_status as_floats(const saving *s, const piece *p, const raiiaf_buf
 
 /* Tries zfp; leaves front and body empty where raw is the better form. */
 static raiiaf_status encode_zfp(const saving *s, piece *p, const raiiaf_chunk_info *info,
-                                const uint8_t head[RF_CHUNK_HEADER], const raiiaf_buffer *payload,
-                                raiiaf_error *error)
+                                const uint8_t head[RF_CHUNK_HEADER], const raiiaf_buffer *payload, raiiaf_error *error)
 {
     field f = {NULL, info->shape[info->rank - 1], info->rank > 1 ? info->shape[info->rank - 2] : 1, 1};
     raiiaf_buffer copy = {0};
@@ -365,7 +363,8 @@ static raiiaf_status place_pieces(saving *s)
     s->table_offset = offset;
     if (offset > UINT32_MAX)
         return rf_fail(s->error, RAIIAF_ERROR_LIMIT, "file-size-format", RF_NAME(s->file->name),
-                       _("would need %" PRIu64 " bytes before its manifest, but the format's version 1.0 ends at 4 GiB; "
+                       _("would need %" PRIu64
+                         " bytes before its manifest, but the format's version 1.0 ends at 4 GiB; "
                          "leave latents out or write them as float16"),
                        offset);
     return RAIIAF_OK;
@@ -424,8 +423,7 @@ static void complete_gen5_record(rf_bytes *record, const raiiaf_chunk_info *info
         put_number(record, "len_header", RF_CHUNK_HEADER);
         put_number(record, "len_data", info->size);
     }
-    if (record->failed ||
-        !rf_json_member(record->data, rf_json_root(record->data, record->size), "extra", &extra) ||
+    if (record->failed || !rf_json_member(record->data, rf_json_root(record->data, record->size), "extra", &extra) ||
         rf_json_member(record->data, extra, "key", &key))
         return;
     char name[32];
@@ -489,9 +487,9 @@ static raiiaf_status add_history(saving *s)
     rf_bytes_string(&entry, ", \"tool\": ");
     json_string_or_null(&entry, s->options.tool);
     rf_bytes_format(&entry, ", \"action\": \"%s\", \"image_before\": ",
-                    !file->image_changed     ? "metadata"
+                    !file->image_changed                            ? "metadata"
                     : file->picture_changed || image == RAIIAF_NONE ? "edited"
-                                                     : "converted");
+                                                                    : "converted");
     json_string_or_null(&entry, file->image_before);
     rf_bytes_string(&entry, ", \"image_after\": ");
     json_string_or_null(&entry, image == RAIIAF_NONE ? NULL : file->chunks[image].info.sha256);
@@ -667,8 +665,7 @@ static raiiaf_status prepare(saving *s)
     s->work = *file;
     s->work.text = (rf_bytes){0};
     rf_bytes_append(&s->work.text, file->text.data, file->text.size);
-    raiiaf_status status =
-        s->work.text.failed ? rf_fail_memory(s->error, file->name) : plan_pieces(s);
+    raiiaf_status status = s->work.text.failed ? rf_fail_memory(s->error, file->name) : plan_pieces(s);
     if (status == RAIIAF_OK && !rf_parallel(file->chunk_count, s->options.threads, encode_worker, s))
         status = s->status != RAIIAF_OK ? s->status : rf_fail_memory(s->error, file->name);
     if (status == RAIIAF_OK)

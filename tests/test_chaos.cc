@@ -404,8 +404,7 @@ TEST(ChaosOf, Import)
             [&](raiiaf_error *error) {
                 File file;
                 Buffer out;
-                raiiaf_status status =
-                    raiiaf_import(&file, image.data(), image.size(), nullptr, nullptr, error);
+                raiiaf_status status = raiiaf_import(&file, image.data(), image.size(), nullptr, nullptr, error);
                 return status ? status : raiiaf_save_memory(file, &out, nullptr, error);
             },
             nothing);
