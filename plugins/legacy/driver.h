@@ -135,6 +135,9 @@ bool legacy_append_string(legacy_string *string, const char *text);
 bool legacy_contains(const legacy_text *text, const char *part);
 bool legacy_begins(const legacy_text *text, const char *start);
 
+/* A prompt in which brackets hold what isn't wanted ("a cat [blurry]"): into prompt and negative_prompt. */
+bool legacy_set_bracketed(legacy_input *in, legacy_output *out, const char *text, size_t size);
+
 /* The text of the A1111 family ("parameters"), which many tools write beside their own; the grammar is in parameters.c.
    Whether it has a line of settings; */
 bool legacy_is_parameters(const char *text, size_t size);

@@ -295,6 +295,31 @@ static bool all_strings(const char *json, size_t size)
     return true;
 }
 
+/* A copy on one line: files beside images are indented. */
+static const char *copy_flat(legacy_arena *arena, const char *json, size_t *size)
+{
+    char *copy = legacy_take(arena, *size + 1), *out = copy;
+    bool string = false;
+    for (size_t i = 0; copy && i < *size; i++) {
+        if (!string && (json[i] == '\n' || json[i] == '\r' || json[i] == '\t')) {
+            while (i + 1 < *size && is_space(json[i + 1]))
+                i++;
+            if (out > copy && out[-1] == ',')
+                *out++ = ' ';
+            continue;
+        }
+        string ^= json[i] == '"';
+        *out++ = json[i];
+        if (string && json[i] == '\\')
+            *out++ = json[++i];
+    }
+    if (copy) {
+        *out = 0;
+        *size = (size_t)(out - copy);
+    }
+    return copy;
+}
+
 bool legacy_set_spelt(legacy_output *out, const char *name, const char *json, size_t size)
 {
     size_t i = find_canonical(name), position;
@@ -311,7 +336,8 @@ bool legacy_set_spelt(legacy_output *out, const char *name, const char *json, si
     }
     if (!rf_json_check(json, size, &position) || (i < FIELDS && !all_strings(json, size)))
         return false;
-    return put(out, name, legacy_copy(out->arena, json, size), size);
+    const char *flat = copy_flat(out->arena, json, &size);
+    return put(out, name, flat, size);
 }
 
 bool legacy_set_json(legacy_output *out, const char *name, const legacy_json *value)
@@ -371,6 +397,29 @@ void legacy_set_members(legacy_output *out, const legacy_json *object, const leg
 }
 
 /* ---- what takes some reading ---- */
+
+bool legacy_set_bracketed(legacy_input *in, legacy_output *out, const char *text, size_t size)
+{
+    legacy_string wanted = {.in = in}, unwanted = {.in = in};
+    const char *end = text + size;
+    while (text < end) {
+        const char *open = memchr(text, '[', (size_t)(end - text));
+        const char *close = open ? memchr(open, ']', (size_t)(end - open)) : NULL;
+        if (!close)
+            break;
+        legacy_append(&wanted, text, (size_t)(open - text));
+        legacy_append_string(&unwanted, unwanted.size ? ", " : "");
+        legacy_append(&unwanted, open + 1, (size_t)(close - open - 1));
+        text = close + 1;
+    }
+    legacy_append(&wanted, text, (size_t)(end - text));
+    const char *rest = wanted.text;
+    size_t length = wanted.size;
+    if (rest)
+        trim(&rest, &length);
+    legacy_set(out, "negative_prompt", unwanted.text, unwanted.size);
+    return legacy_set(out, "prompt", rest, length);
+}
 
 bool legacy_set_size(legacy_output *out, const char *text, size_t size)
 {

@@ -14,6 +14,10 @@
     DRIVER(swarmui)                                                                                                    \
     DRIVER(novelai)                                                                                                    \
     DRIVER(stealth)                                                                                                    \
+    DRIVER(invokeai_v3)                                                                                                \
+    DRIVER(nmkd)                                                                                                       \
+    DRIVER(invokeai_sdmetadata)                                                                                        \
+    DRIVER(invokeai_dream)                                                                                             \
     DRIVER(fooocus)                                                                                                    \
     DRIVER(fooocus_mre)                                                                                                \
     DRIVER(ruined_fooocus)                                                                                             \
@@ -21,12 +25,23 @@
     DRIVER(tensorart)                                                                                                  \
     DRIVER(civitai)                                                                                                    \
     DRIVER(hf_space)                                                                                                   \
+    DRIVER(easydiffusion)                                                                                              \
+    DRIVER(sygil)                                                                                                      \
+    DRIVER(drawthings)                                                                                                 \
+    DRIVER(mochi)                                                                                                      \
+    DRIVER(midjourney)                                                                                                 \
     DRIVER(comfyui_a1111)                                                                                              \
     DRIVER(comfyui)                                                                                                    \
     DRIVER(a1111_forge)                                                                                                \
     DRIVER(a1111_sdnext)                                                                                               \
     DRIVER(krita_ai)                                                                                                   \
-    DRIVER(a1111)
+    DRIVER(a1111)                                                                                                      \
+    DRIVER(c2pa)                                                                                                       \
+    DRIVER(disco_diffusion)                                                                                            \
+    DRIVER(pytti)                                                                                                      \
+    DRIVER(dalle_filename)                                                                                             \
+    DRIVER(stability_filename)                                                                                         \
+    DRIVER(filename_other)
 
 #define DECLARE(driver) extern const legacy_driver legacy_##driver;
 #define LIST(driver) &legacy_##driver,
