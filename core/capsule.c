@@ -31,19 +31,6 @@
 /* Manifests take kilobytes; more than this is junk between chunks, and the picture's host would have to carry it. */
 #define REST_MOST (UINT64_C(16) << 20)
 
-/* A run of bytes of a file, and where they come from: memory, or (memory NULL) another source. */
-typedef struct segment {
-    uint64_t start, size;
-    const uint8_t *memory;
-    uint64_t from;
-} segment;
-
-static int compare_segments(const void *a, const void *b)
-{
-    const segment *x = a, *y = b;
-    return x->start < y->start ? -1 : x->start > y->start;
-}
-
 /* ---- making ---- */
 
 typedef struct making {
@@ -93,15 +80,15 @@ static raiiaf_status spell_gap(const raiiaf_file *file, uint64_t start, uint64_t
 static raiiaf_status spell_rest(const raiiaf_file *file, rf_bytes *out, raiiaf_error *error)
 {
     uint64_t claimed = file->header_size, end = file->header_size;
-    segment *chunks = calloc(file->chunk_count + 1, sizeof *chunks);
+    rf_segment *chunks = calloc(file->chunk_count + 1, sizeof *chunks);
     raiiaf_status status = chunks ? RAIIAF_OK : rf_fail_memory(error, file->name);
     for (size_t i = 0; chunks && i < file->chunk_count; i++) {
-        chunks[i] = (segment){file->chunks[i].info.offset, file->chunks[i].info.stored_size, NULL, 0};
+        chunks[i] = (rf_segment){file->chunks[i].info.offset, file->chunks[i].info.stored_size, NULL, 0};
         claimed += chunks[i].size;
     }
     if (chunks && file->source.size - claimed <= REST_MOST) {
-        qsort(chunks, file->chunk_count, sizeof *chunks, compare_segments);
-        chunks[file->chunk_count] = (segment){file->source.size, 0, NULL, 0};
+        qsort(chunks, file->chunk_count, sizeof *chunks, rf_segment_compare);
+        chunks[file->chunk_count] = (rf_segment){file->source.size, 0, NULL, 0};
         for (size_t i = 0; i <= file->chunk_count && status == RAIIAF_OK; i++) {
             if (chunks[i].start > end)
                 status = spell_gap(file, end, chunks[i].start, out, error);
@@ -320,99 +307,6 @@ const char *raiiaf_capsule_image_sha256(const raiiaf_file *file)
     return *file->image_before ? file->image_before : NULL;
 }
 
-/* ---- a source put together from others ---- */
-
-typedef struct composite {
-    raiiaf_source base; /* the capsule's */
-    rf_bytes own;       /* header and rest, decoded */
-    size_t count;
-    segment segments[];
-} composite;
-
-/* The last segment that begins at or before `offset`; segments follow each other without a gap. */
-static const segment *segment_at(const composite *c, uint64_t offset)
-{
-    size_t low = 0, high = c->count;
-    while (high - low > 1) {
-        size_t middle = low + (high - low) / 2;
-        if (c->segments[middle].start <= offset)
-            low = middle;
-        else
-            high = middle;
-    }
-    return &c->segments[low];
-}
-
-static int64_t composite_read_at(void *user, uint64_t offset, void *buffer, size_t length)
-{
-    const composite *c = user;
-    size_t done = 0;
-    while (done < length) {
-        const segment *s = segment_at(c, offset + done);
-        uint64_t inside = offset + done - s->start;
-        if (inside >= s->size)
-            break;
-        size_t part = length - done < s->size - inside ? length - done : (size_t)(s->size - inside);
-        if (s->memory)
-            memcpy((char *)buffer + done, s->memory + inside, part);
-        else {
-            int64_t got = c->base.read_at(c->base.user, s->from + inside, (char *)buffer + done, part);
-            if (got < 0 || (size_t)got < part)
-                return got < 0 ? -1 : (int64_t)done + got;
-        }
-        done += part;
-    }
-    return (int64_t)done;
-}
-
-static const uint8_t *composite_view(void *user, uint64_t offset, size_t length)
-{
-    const composite *c = user;
-    const segment *s = segment_at(c, offset);
-    uint64_t inside = offset - s->start;
-    if (inside > s->size || length > s->size - inside)
-        return NULL;
-    if (s->memory)
-        return s->memory + inside;
-    return c->base.view ? c->base.view(c->base.user, s->from + inside, length) : NULL;
-}
-
-static void composite_close(void *user)
-{
-    composite *c = user;
-    raiiaf_source_close(&c->base);
-    rf_bytes_free(&c->own);
-    free(c);
-}
-
-static composite *new_composite(size_t most)
-{
-    return calloc(1, sizeof(composite) + most * sizeof(segment));
-}
-
-static void add_segment(composite *c, uint64_t start, uint64_t size, const uint8_t *memory, uint64_t from)
-{
-    if (size)
-        c->segments[c->count++] = (segment){start, size, memory, from};
-}
-
-/* Takes over `base`.  Only good segments, sorted and without gap or overlap, make a source. */
-static raiiaf_source composite_source(composite *c, const raiiaf_source *base)
-{
-    const segment *last = &c->segments[c->count - 1];
-    c->base = *base;
-    return (raiiaf_source){c, base->name, last->start + last->size, composite_read_at, composite_view, composite_close};
-}
-
-static bool sort_without_gaps(composite *c)
-{
-    qsort(c->segments, c->count, sizeof *c->segments, compare_segments);
-    bool good = c->count > 0 && c->segments[0].start == 0;
-    for (size_t i = 1; i < c->count && good; i++)
-        good = c->segments[i].start - c->segments[i - 1].start == c->segments[i - 1].size;
-    return good;
-}
-
 /* ---- joining ---- */
 
 /* What a capsule's member says. */
@@ -461,7 +355,7 @@ static bool has_record(const joining *j)
 }
 
 /* Adds a piece of `rest` to what the composite owns; its place in memory is settled once all are there. */
-static bool add_rest(composite *c, const char *text, rf_span piece)
+static bool add_rest(rf_composite *c, const char *text, rf_span piece)
 {
     rf_span offset, data;
     uint64_t start;
@@ -471,11 +365,11 @@ static bool add_rest(composite *c, const char *text, rf_span piece)
         rf_json_type(text, data) != RAIIAF_JSON_STRING ||
         !rf_base64_decode(text + data.start + 1, data.end - data.start - 2, &c->own))
         return false;
-    add_segment(c, start, c->own.size - before, (const uint8_t *)"", before);
+    rf_composite_add(c, start, c->own.size - before, (const uint8_t *)"", before);
     return true;
 }
 
-static bool add_header(composite *c, const raiiaf_file *file, rf_span member)
+static bool add_header(rf_composite *c, const raiiaf_file *file, rf_span member)
 {
     rf_span header;
     uint8_t bytes[RF_HEADER_MOST];
@@ -486,7 +380,7 @@ static bool add_header(composite *c, const raiiaf_file *file, rf_span member)
     if (digits > 2 * sizeof bytes || !rf_unhex(text + header.start + 1, digits, bytes))
         return false;
     rf_bytes_append(&c->own, bytes, digits / 2);
-    add_segment(c, 0, digits / 2, (const uint8_t *)"", 0);
+    rf_composite_add(c, 0, digits / 2, (const uint8_t *)"", 0);
     return !c->own.failed;
 }
 
@@ -499,7 +393,7 @@ static size_t count_elements(const char *text, rf_span array)
 }
 
 /* The segments of the very file, or NULL where the capsule doesn't hold all of it. */
-static composite *original_segments(const joining *j)
+static rf_composite *original_segments(const joining *j)
 {
     const raiiaf_file *file = j->capsule;
     const char *text = file->text.data;
@@ -507,7 +401,7 @@ static composite *original_segments(const joining *j)
     if (!rf_find(file, "/capsule", &member) || !rf_json_member(text, member, "rest", &rest) ||
         !rf_json_member(text, member, "offsets", &offsets) || count_elements(text, offsets) != file->chunk_count)
         return NULL;
-    composite *c = new_composite(count_elements(text, rest) + file->chunk_count + 2);
+    rf_composite *c = rf_composite_new(count_elements(text, rest) + file->chunk_count + 2);
     bool good = c && add_header(c, file, member);
     for (rf_json_walk walk = rf_json_begin(text, rest); good && rf_json_next(&walk);)
         good = add_rest(c, text, walk.value);
@@ -518,14 +412,14 @@ static composite *original_segments(const joining *j)
         uint64_t start;
         good = rf_json_uint64(text, walk.value, &start);
         if (good)
-            add_segment(c, start, info->stored_size, NULL, info->offset);
+            rf_composite_add(c, start, info->stored_size, NULL, info->offset);
     }
     if (good && has_record(j))
-        add_segment(c, j->image_offset, j->size, j->stored, 0);
-    if (good && sort_without_gaps(c))
+        rf_composite_add(c, j->image_offset, j->size, j->stored, 0);
+    if (good && rf_composite_sort(c))
         return c;
     if (c)
-        composite_close(c);
+        rf_composite_free(c);
     return NULL;
 }
 
@@ -546,12 +440,12 @@ static raiiaf_file *join_original(const joining *j)
 {
     raiiaf_file *joined = NULL;
     raiiaf_open_options options = {&j->capsule->limits, NULL, NULL};
-    composite *c = original_segments(j);
+    rf_composite *c = original_segments(j);
     if (!c)
         return NULL;
     raiiaf_source borrowed = j->capsule->source;
     borrowed.close = NULL; /* the capsule's until all has gone well */
-    raiiaf_source source = composite_source(c, &borrowed);
+    raiiaf_source source = rf_composite_source(c, &borrowed);
     if (raiiaf_open(&joined, &source, &options, NULL) == RAIIAF_OK && makes_same_capsule(joined, j->capsule))
         return joined;
     raiiaf_close(joined);
@@ -578,18 +472,18 @@ static raiiaf_status insert_image_record(const joining *j, raiiaf_file *joined)
 static raiiaf_status join_edited(const joining *j, raiiaf_file **out)
 {
     raiiaf_file *capsule = j->capsule, *joined = NULL;
-    composite *c = new_composite(2);
+    rf_composite *c = rf_composite_new(2);
     raiiaf_open_options options = {&capsule->limits, capsule->warning, capsule->warning_user};
     raiiaf_status status = c ? raiiaf_new(&joined, &options, j->error) : rf_fail_memory(j->error, capsule->name);
     if (status != RAIIAF_OK) {
         free(c);
         return status;
     }
-    add_segment(c, 0, capsule->source.size, NULL, 0);
-    add_segment(c, capsule->source.size, j->size, j->stored, 0);
+    rf_composite_add(c, 0, capsule->source.size, NULL, 0);
+    rf_composite_add(c, capsule->source.size, j->size, j->stored, 0);
     raiiaf_source borrowed = capsule->source;
     borrowed.close = NULL;
-    joined->source = composite_source(c, &borrowed);
+    joined->source = rf_composite_source(c, &borrowed);
     joined->layout = capsule->layout;
     memcpy(joined->header, capsule->header, sizeof joined->header);
     joined->header_size = capsule->header_size;
@@ -617,7 +511,7 @@ static raiiaf_status join_edited(const joining *j, raiiaf_file **out)
 static void exchange(raiiaf_file *capsule, raiiaf_file *joined)
 {
     raiiaf_file former = *capsule;
-    composite *c = joined->source.user;
+    rf_composite *c = joined->source.user;
     c->base.close = former.source.close;
     former.source = (raiiaf_source){0};
     free(joined->name);

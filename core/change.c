@@ -436,7 +436,44 @@ static raiiaf_status merge_object(changes *change, const char *json, rf_span obj
     return status;
 }
 
-raiiaf_status raiiaf_merge(raiiaf_file *file, const char *json, size_t size, raiiaf_error *error)
+/* Drops from the object at `pointer` what the JSON object lacks, down to where merges() ends. */
+static raiiaf_status drop_missing(changes *change, const char *json, rf_span object, rf_bytes *pointer,
+                                  raiiaf_error *error)
+{
+    const raiiaf_file *file = change->edit.file;
+    rf_bytes name = {0};
+    rf_span present, kept;
+    size_t length = pointer->size;
+    raiiaf_status status = RAIIAF_OK;
+
+    if (!rf_find(file, pointer->data, &present) || rf_json_type(file->text.data, present) != RAIIAF_JSON_OBJECT)
+        return RAIIAF_OK;
+    rf_json_walk walk = rf_json_begin(file->text.data, present);
+    while (status == RAIIAF_OK && rf_json_next(&walk)) {
+        name.size = 0;
+        rf_json_decode(file->text.data, walk.name, &name);
+        rf_pointer_append(pointer, name.failed ? "" : name.data, name.size);
+        if (name.failed || pointer->failed) {
+            status = rf_fail_memory(error, file->name);
+            break;
+        }
+        bool nameable = !memchr(name.data, '\0', name.size);
+        bool there = nameable && rf_json_member(json, object, name.data, &kept);
+        if (there && merges(pointer->data) && rf_json_type(json, kept) == RAIIAF_JSON_OBJECT)
+            status = drop_missing(change, json, kept, pointer, error);
+        else if (nameable && !there && !kept_by_library(pointer->data) &&
+                 rf_edit_find(&change->edit, pointer->data, &kept)) /* of duplicate names the first took all */
+            status = change_drop(change, pointer->data, error);
+        if (!pointer->failed) {
+            pointer->size = length;
+            pointer->data[length] = '\0';
+        }
+    }
+    rf_bytes_free(&name);
+    return status;
+}
+
+static raiiaf_status take_over(raiiaf_file *file, const char *json, size_t size, bool all, raiiaf_error *error)
 {
     rf_bytes pointer = {0};
     rf_span object, inner;
@@ -455,9 +492,24 @@ raiiaf_status raiiaf_merge(raiiaf_file *file, const char *json, size_t size, rai
         object = inner;
     rf_edit_begin(&change.edit, file);
     rf_bytes_append(&pointer, "", 0);
-    status = change_commit(&change, merge_object(&change, json, object, &pointer, error), error);
+    status = pointer.failed ? rf_fail_memory(error, file->name) : RAIIAF_OK;
+    if (status == RAIIAF_OK && all)
+        status = drop_missing(&change, json, object, &pointer, error);
+    if (status == RAIIAF_OK)
+        status = merge_object(&change, json, object, &pointer, error);
+    status = change_commit(&change, status, error);
     rf_bytes_free(&pointer);
     return status;
+}
+
+raiiaf_status raiiaf_merge(raiiaf_file *file, const char *json, size_t size, raiiaf_error *error)
+{
+    return take_over(file, json, size, false, error);
+}
+
+raiiaf_status rf_manifest_apply(raiiaf_file *file, const char *json, size_t size, raiiaf_error *error)
+{
+    return take_over(file, json, size, true, error);
 }
 
 /* ---- settling, before a save ---- */

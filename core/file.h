@@ -73,6 +73,30 @@ raiiaf_status rf_source_read(const raiiaf_file *file, uint64_t offset, void *out
 raiiaf_status rf_source_fetch(const raiiaf_file *file, uint64_t offset, size_t size, raiiaf_buffer *out,
                               const rf_where *where, raiiaf_error *error);
 
+/* ---- composite.c ---- */
+/* A run of bytes of a file, and where they come from: memory, or (memory NULL) another source. */
+typedef struct rf_segment {
+    uint64_t start, size;
+    const uint8_t *memory;
+    uint64_t from;
+} rf_segment;
+
+/* A source put together from others. */
+typedef struct rf_composite {
+    raiiaf_source base; /* where segments come from that aren't memory */
+    rf_bytes own;       /* memory of the composite's own */
+    size_t count;
+    rf_segment segments[];
+} rf_composite;
+
+int rf_segment_compare(const void *a, const void *b);
+rf_composite *rf_composite_new(size_t most); /* room for so many segments; NULL: no memory */
+void rf_composite_free(void *composite);     /* closes its base, too */
+void rf_composite_add(rf_composite *c, uint64_t start, uint64_t size, const uint8_t *memory, uint64_t from);
+bool rf_composite_sort(rf_composite *c); /* false where the segments leave gaps or overlap */
+/* Takes over `base`.  Only good segments, sorted and without gap or overlap, make a source. */
+raiiaf_source rf_composite_source(rf_composite *c, const raiiaf_source *base);
+
 /* ---- file.c ---- */
 /* Frees all that a file holds, but not the file itself. */
 void rf_file_clear(raiiaf_file *file);
@@ -101,6 +125,11 @@ raiiaf_status rf_records_rewrite(raiiaf_file *file, bool (*rewrite)(void *user, 
 /* Puts a record into the text of the array at place `at` of chunk_count, spaced like its neighbours. */
 raiiaf_status rf_record_insert(raiiaf_file *file, size_t at, const rf_bytes *record, raiiaf_error *error);
 raiiaf_status rf_latents_mark_stale(raiiaf_file *file, raiiaf_error *error);
+
+/* ---- change.c ---- */
+/* Takes back the text of a manifest that was shown and changed: as raiiaf_merge, and members that are gone from the text
+   go from the file, except those that the library keeps. */
+raiiaf_status rf_manifest_apply(raiiaf_file *file, const char *json, size_t size, raiiaf_error *error);
 
 /* ---- manifest.c ---- */
 rf_span rf_metadata(const raiiaf_file *file); /* the object under the metadata key, in file->text */

@@ -8,6 +8,7 @@
 
 #include "codec.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -324,4 +325,29 @@ raiiaf_status raiiaf_npy_header(raiiaf_dtype dtype, unsigned rank, const uint32_
         text.data[MAGIC_SIZE + 3] = (char)(length >> 8);
     }
     return rf_bytes_to_buffer(&text, npy, error);
+}
+
+raiiaf_status raiiaf_npy_save(const raiiaf_file *file, size_t i, unsigned flags, const char *path, raiiaf_error *error)
+{
+    raiiaf_chunk_info info;
+    raiiaf_buffer head = {0}, tensor = {0};
+    raiiaf_sink sink;
+    rf_error_clear(error);
+    raiiaf_chunk_get(file, i, &info);
+    raiiaf_status status = raiiaf_npy_header(info.dtype, info.rank, info.shape, &head, error);
+    if (status == RAIIAF_OK)
+        status = raiiaf_chunk_read(file, i, flags, &tensor, error);
+    if (status == RAIIAF_OK)
+        status = raiiaf_sink_path(&sink, path, error);
+    if (status == RAIIAF_OK) {
+        errno = 0;
+        bool written = sink.write(sink.user, head.data, head.size) && sink.write(sink.user, tensor.data, tensor.size);
+        if (!written)
+            sink.abort(sink.user);
+        if (!written || !sink.commit(sink.user))
+            status = rf_fail_errno(error, errno, "write", RF_NAME(path), _("can't be written"));
+    }
+    raiiaf_buffer_free(&head);
+    raiiaf_buffer_free(&tensor);
+    return status;
 }

@@ -418,6 +418,10 @@ RAIIAF_API raiiaf_status raiiaf_npy_read(const void *npy, size_t size, const cha
 RAIIAF_API raiiaf_status raiiaf_npy_header(raiiaf_dtype dtype, unsigned rank, const uint32_t *shape,
                                            raiiaf_buffer *header, raiiaf_error *error);
 
+/* Writes a latent, chunk i, to `path` as an .npy file, whole or not at all; flags as of raiiaf_chunk_read. */
+RAIIAF_API raiiaf_status raiiaf_npy_save(const raiiaf_file *file, size_t i, unsigned flags, const char *path,
+                                         raiiaf_error *error);
+
 /* ------------------------------------------------------------------------------------------- manifest ---- */
 
 /* A place in the manifest is a path:
@@ -534,6 +538,15 @@ RAIIAF_API raiiaf_status raiiaf_drift_each(const raiiaf_file *file,
                                            bool (*callback)(void *user, const char *component_id, const char *text),
                                            void *user, raiiaf_error *error);
 
+/* Parts of a file as texts to show, one line or more each, translated. */
+typedef enum raiiaf_topic {
+    RAIIAF_TOPIC_LATENT,      /* chunk i: key, element type, shape, statistics; decodes it */
+    RAIIAF_TOPIC_ENVIRONMENT, /* its components, and how the system that the program runs on differs */
+    RAIIAF_TOPIC_HISTORY
+} raiiaf_topic;
+RAIIAF_API raiiaf_status raiiaf_describe(const raiiaf_file *file, raiiaf_topic topic, size_t i, raiiaf_buffer *text,
+                                         raiiaf_error *error);
+
 /* -------------------------------------------------------------------------------------------- capsule ---- */
 
 /* The capsule is what travels beside the pixels through a host: a valid file of the same layout without its image
@@ -564,6 +577,26 @@ RAIIAF_API raiiaf_status raiiaf_capsule_join(raiiaf_file *capsule, const void *s
    there is none.  limits may be NULL. */
 RAIIAF_API raiiaf_status raiiaf_capsule_find(const void *image, size_t size, const raiiaf_limits *limits,
                                              raiiaf_buffer *capsule, raiiaf_error *error);
+
+/* A host that can keep bytes by name beside its pixels, such as GIMP with its parasites.  put returns false if it can't;
+   get gives what was put, or false if there is no such name; the bytes stay until release (may be NULL). */
+typedef struct raiiaf_store {
+    void *user;
+    bool (*put)(void *user, const char *name, const void *data, size_t size);
+    bool (*get)(void *user, const char *name, const void **data, size_t *size);
+    void (*release)(void *user);
+} raiiaf_store;
+
+/* Puts all of a file that was opened into a store: "0-header", "1-LATN" and so on, which one behind the other are the
+   file; each of at most `most` bytes (0: as long as it is).  "index" then names them in order, with their sizes; a store
+   without one holds no file.  "manifest" is the manifest as plain JSON, for whoever wants to look or to change it. */
+RAIIAF_API raiiaf_status raiiaf_store_keep(const raiiaf_file *file, const raiiaf_store *store, size_t most,
+                                           raiiaf_error *error);
+/* The file that is kept in a store; where its "manifest" was changed, the file is edited to say the same, as far as the
+   library doesn't keep the place.  The bytes aren't copied: `release` is called when the file is closed, or at once where
+   this fails.  RAIIAF_ERROR_MISSING if none is kept there.  `name` is for messages; options may be NULL. */
+RAIIAF_API raiiaf_status raiiaf_store_open(raiiaf_file **file, const raiiaf_store *store, const char *name,
+                                           const raiiaf_open_options *options, raiiaf_error *error);
 
 /* Bytes by name, for a host that can't leave them on its images: the image chunk as stored, above all.  What was used
    longest ago goes first when all together are more than `limit` bytes (0: no limit); what was put last stays,

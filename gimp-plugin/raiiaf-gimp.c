@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * raiiaf-gimp.c - .raiiaf files in GIMP, for versions 2.10 and 3.0 alike.
+ *
+ * GIMP's own plug-ins turn the embedded image into pixels and back; the container is libraiiaf's.  All of the file
+ * travels beside the pixels in parasites, so that an image that nobody changed becomes the very file again.
+ * doc/gimp.md tells users what is kept, and how "unchanged" is decided.
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+
+#include <glib/gstdio.h>
+#include <math.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "raiiaf-gimp.h"
+
+#define PARASITE_MOST ((size_t)64 << 20) /* XCF loses those of more than 256 MiB, and all after them */
+#define BAND 256                         /* rows of pixels at a time */
+#define KEY "raiiaf/key"
+
+static void on_warning(void *user, const raiiaf_error *warning)
+{
+    (void)user;
+    g_message("%s", warning->text);
+}
+
+static bool fail(raiiaf_error *error, const char *name, const char *problem)
+{
+    error->status = RAIIAF_ERROR_UNSUPPORTED;
+    g_snprintf(error->text, sizeof error->text, "%s: %s", name, problem);
+    return false;
+}
+
+/* ---- parasites ---- */
+
+static const void *parasite_bytes(const GimpParasite *parasite, size_t *size)
+{
+#ifdef GIMP3
+    guint32 count = 0;
+    const void *data = gimp_parasite_get_data(parasite, &count);
+    *size = count;
+    return data;
+#else
+    *size = (size_t)gimp_parasite_data_size(parasite);
+    return gimp_parasite_data(parasite);
+#endif
+}
+
+void attach(Image image, const char *name, const void *data, size_t size)
+{
+    GimpParasite *parasite =
+        gimp_parasite_new(name, GIMP_PARASITE_PERSISTENT | GIMP_PARASITE_UNDOABLE, (guint32)size, data);
+    gimp_image_attach_parasite(image, parasite);
+    gimp_parasite_free(parasite);
+}
+
+/* A parasite's text, or NULL. */
+static char *text_of(Image image, const char *name)
+{
+    size_t size;
+    GimpParasite *parasite = gimp_image_get_parasite(image, name);
+    if (!parasite)
+        return NULL;
+    const char *data = parasite_bytes(parasite, &size);
+    char *text = g_strndup(data, size);
+    gimp_parasite_free(parasite);
+    return text;
+}
+
+/* An image as the library's store: parasites "raiiaf/...". */
+typedef struct Parasites {
+    Image image;
+    GPtrArray *held;
+    double done, total;
+} Parasites;
+
+static bool put_parasite(void *user, const char *name, const void *data, size_t size)
+{
+    Parasites *parasites = user;
+    char *path = g_strconcat("raiiaf/", name, NULL);
+    attach(parasites->image, path, data, size);
+    g_free(path);
+    parasites->done += (double)size;
+    return gimp_progress_update(MIN(1, parasites->done / parasites->total)) || true;
+}
+
+static bool get_parasite(void *user, const char *name, const void **data, size_t *size)
+{
+    Parasites *parasites = user;
+    char *path = g_strconcat("raiiaf/", name, NULL);
+    GimpParasite *parasite = gimp_image_get_parasite(parasites->image, path);
+    g_free(path);
+    if (!parasite)
+        return false;
+    g_ptr_array_add(parasites->held, parasite);
+    *data = parasite_bytes(parasite, size);
+    return true;
+}
+
+static void release_parasites(void *user)
+{
+    g_ptr_array_free(((Parasites *)user)->held, TRUE);
+    g_free(user);
+}
+
+raiiaf_status open_kept(raiiaf_file **file, Image image, raiiaf_error *error)
+{
+    Parasites *parasites = g_new0(Parasites, 1);
+    const raiiaf_store store = {parasites, NULL, get_parasite, release_parasites};
+    char *name = gimp_image_get_name(image);
+    parasites->image = image;
+    parasites->held = g_ptr_array_new_with_free_func((GDestroyNotify)gimp_parasite_free);
+    raiiaf_status status = raiiaf_store_open(file, &store, name, NULL, error);
+    g_free(name);
+    return status;
+}
+
+/* ---- what decides whether an image is unchanged: its pixels, and what else a PNG expresses ---- */
+
+#ifdef GIMP3
+typedef GimpLayer *Layer;
+#else
+typedef gint32 Layer;
+#undef GIMP_DRAWABLE
+#undef GIMP_ITEM
+#define GIMP_DRAWABLE(id) (id)
+#define GIMP_ITEM(id) (id)
+#define gimp_drawable_get_offsets gimp_drawable_offsets
+#define gimp_image_get_base_type gimp_image_base_type
+#define gimp_image_get_width gimp_image_width
+#define gimp_image_get_height gimp_image_height
+#endif
+
+static void describe_pixels(GString *key, GeglBuffer *buffer, const Babl *format)
+{
+    static const raiiaf_samples bytes = {RAIIAF_SAMPLES_8, 1, {0, 0, 0, -1}, false, false};
+    GeglRectangle band = *gegl_buffer_get_extent(buffer);
+    int end = band.y + band.height;
+    if (babl_format_is_palette(format))
+        format = babl_format("R'G'B'A u8");
+    size_t row = (size_t)band.width * (size_t)babl_format_get_bytes_per_pixel(format);
+    guint8 *data = g_malloc_n(row, BAND);
+    char digest[RAIIAF_DIGEST_SIZE] = "";
+    raiiaf_pixels *pixels;
+    if (raiiaf_pixels_begin(&pixels, (uint32_t)row, (uint32_t)band.height, 1, 8, NULL) == RAIIAF_OK) {
+        for (; band.y < end; band.y += band.height) {
+            band.height = MIN(BAND, end - band.y);
+            gegl_buffer_get(buffer, &band, 1.0, format, data, GEGL_AUTO_ROWSTRIDE, GEGL_ABYSS_NONE);
+            raiiaf_pixels_update_samples(pixels, &bytes, data, row * (size_t)band.height, 0);
+        }
+        raiiaf_pixels_end(pixels, digest);
+    }
+    g_string_append_printf(key, " %s %s", babl_format_get_encoding(format), digest);
+    g_free(data);
+}
+
+static void describe_layer(GString *key, Layer layer)
+{
+    gint x = 0, y = 0;
+    GeglBuffer *buffer = gimp_drawable_get_buffer(GIMP_DRAWABLE(layer));
+    gimp_drawable_get_offsets(GIMP_DRAWABLE(layer), &x, &y);
+    g_string_append_printf(key, "\nlayer %d %d %d %ld %d", x, y, (int)gimp_layer_get_mode(layer),
+                           lrint(1000 * gimp_layer_get_opacity(layer)), gimp_item_get_visible(GIMP_ITEM(layer)));
+    describe_pixels(key, buffer, gimp_drawable_get_format(GIMP_DRAWABLE(layer)));
+    g_object_unref(buffer);
+    if (gimp_layer_get_mask(layer) != NO_IMAGE) /* no image file gives a layer one, nor filters */
+        g_string_append(key, " mask");
+#ifdef GIMP3
+    GimpDrawableFilter **filters = gimp_drawable_get_filters(GIMP_DRAWABLE(layer));
+    g_string_append(key, filters && *filters ? " filters" : "");
+    g_free(filters);
+#endif
+}
+
+static void describe_parasite(GString *key, Image image, const char *name)
+{
+    size_t size;
+    GimpParasite *parasite = gimp_image_get_parasite(image, name);
+    if (!parasite)
+        return;
+    const void *data = parasite_bytes(parasite, &size);
+    char *sha256 = g_compute_checksum_for_data(G_CHECKSUM_SHA256, data, size);
+    g_string_append_printf(key, "\n%s %s", name, sha256);
+    g_free(sha256);
+    gimp_parasite_free(parasite);
+}
+
+static char *describe_image(Image image)
+{
+    double x = 0, y = 0;
+    GString *key = g_string_new(NULL);
+    gimp_image_get_resolution(image, &x, &y); /* which a PNG counts in pixels per metre */
+    g_string_printf(key, "image %d %dx%d %ldx%ld", (int)gimp_image_get_base_type(image),
+                    (int)gimp_image_get_width(image), (int)gimp_image_get_height(image), lrint(x / 0.0254),
+                    lrint(y / 0.0254));
+    describe_parasite(key, image, "icc-profile");
+    describe_parasite(key, image, "gimp-image-metadata");
+    describe_parasite(key, image, "gimp-comment");
+#ifdef GIMP3
+    GimpLayer **layers = gimp_image_get_layers(image);
+    for (size_t i = 0; layers && layers[i]; i++)
+        describe_layer(key, layers[i]);
+#else
+    int count = 0;
+    gint *layers = gimp_image_get_layers(image, &count);
+    for (int i = 0; i < count; i++)
+        describe_layer(key, layers[i]);
+#endif
+    g_free(layers);
+    return g_string_free(key, FALSE);
+}
+
+static bool is_unchanged(Image image)
+{
+    char *then = text_of(image, KEY), *now = then ? describe_image(image) : NULL;
+    bool same = then && strcmp(then, now) == 0;
+    g_free(then);
+    g_free(now);
+    return same;
+}
+
+/* ---- loading ---- */
+
+/* Lets GIMP decode the image from memory that has a name: no file is left behind, whatever happens. */
+static Image decode_bytes(const raiiaf_buffer *bytes, const char *procedure)
+{
+    Image image = NO_IMAGE;
+    int memory = memfd_create("raiiaf", MFD_CLOEXEC);
+    if (memory >= 0 && write(memory, bytes->data, bytes->size) == (ssize_t)bytes->size) {
+        char *path = g_strdup_printf("/proc/%ld/fd/%d", (long)getpid(), memory);
+        image = host_decode(procedure, path);
+        g_free(path);
+    }
+    if (memory >= 0)
+        close(memory);
+    return image;
+}
+
+static Image decode_image(const raiiaf_file *file, raiiaf_error *error)
+{
+    static const char *const procedures[] = {NULL, "file-png-load", "file-jpeg-load", "file-webp-load",
+                                             "file-bmp-load"};
+    raiiaf_image_info info = {0};
+    raiiaf_check *check;
+    raiiaf_buffer bytes;
+    Image image = NO_IMAGE;
+    if (raiiaf_image_chunk(file) == RAIIAF_NONE)
+        fail(error, raiiaf_name(file), _("no image in this file; raiiaf extract hands out what it does hold"));
+    else if (raiiaf_image_probe(file, &info, error) == RAIIAF_OK &&
+             ((size_t)info.format >= G_N_ELEMENTS(procedures) || !procedures[info.format]))
+        fail(error, raiiaf_name(file),
+             _("the image is no PNG, JPEG, WebP or BMP; raiiaf extract --image hands it out"));
+    else if (!error->status && raiiaf_check_begin(&check, file, NULL, &bytes, error) == RAIIAF_OK) {
+        image = decode_bytes(&bytes, procedures[info.format]);
+        raiiaf_status status = raiiaf_check_end(check, error);
+        raiiaf_buffer_free(&bytes);
+        if (status == RAIIAF_OK && image == NO_IMAGE)
+            fail(error, raiiaf_name(file),
+                 _("GIMP can't decode the image in this file; raiiaf extract --image hands it out"));
+        else if (status != RAIIAF_OK && image != NO_IMAGE) {
+            gimp_image_delete(image);
+            image = NO_IMAGE;
+        }
+    }
+    return image;
+}
+
+static bool keep(const raiiaf_file *file, Image image, raiiaf_error *error)
+{
+    Parasites parasites = {image, NULL, 0, (double)raiiaf_file_size(file)};
+    const raiiaf_store store = {&parasites, put_parasite, NULL, NULL};
+    gimp_image_undo_disable(image);
+    char *key = describe_image(image);
+    attach(image, KEY, key, strlen(key));
+    g_free(key);
+    bool good = raiiaf_store_keep(file, &store, PARASITE_MOST, error) == RAIIAF_OK;
+    gimp_image_undo_enable(image);
+    return good;
+}
+
+static void begin_progress(const char *format, const char *path)
+{
+    char *name = g_filename_display_basename(path), *text = g_strdup_printf(format, name);
+    gimp_progress_init(text);
+    g_free(text);
+    g_free(name);
+}
+
+Image load_file(const char *path, bool whole, raiiaf_error *error)
+{
+    const raiiaf_open_options options = {.warning = on_warning};
+    raiiaf_file *file = NULL;
+    Image image = NO_IMAGE;
+    begin_progress(_("Opening '%s'"), path);
+    if (raiiaf_open_path(&file, path, &options, error) == RAIIAF_OK)
+        image = decode_image(file, error);
+    begin_progress(_("Opening '%s'"), path); /* GIMP's own decoder told another name */
+    if (image != NO_IMAGE && whole && !keep(file, image, error)) {
+        gimp_image_delete(image);
+        image = NO_IMAGE;
+    }
+    raiiaf_close(file);
+    gimp_progress_update(1);
+    return image;
+}
+
+/* ---- exporting ---- */
+
+/* A file around an image that was never a .raiiaf: what is known of it, nothing invented. */
+static bool import(raiiaf_file **file, const char *png, size_t size, Image image, raiiaf_error *error)
+{
+    char *manifest = text_of(image, MANIFEST); /* a script may wish for one all the same */
+    bool good = raiiaf_import(file, png, size, NULL, NULL, error) == RAIIAF_OK &&
+                (!manifest || raiiaf_merge(*file, manifest, strlen(manifest), error) == RAIIAF_OK);
+    g_free(manifest);
+    return good;
+}
+
+/* Puts a new PNG into the file, or makes a file around it. */
+static bool put_image(raiiaf_file **file, Image image, Drawable drawable, const Wishes *wishes, raiiaf_error *error)
+{
+    static const int compression[] = {6, 1, 9};
+    char *data = NULL, *png = host_encode(image, drawable, compression[CLAMP(wishes->effort, 0, 2)]);
+    gsize size = 0;
+    bool good = (png && g_file_get_contents(png, &data, &size, NULL)) ||
+                fail(error, "PNG", _("GIMP can't write the image in this format"));
+    if (good)
+        good = *file ? raiiaf_image_set(*file, data, size, NULL, error) == RAIIAF_OK
+                     : import(file, data, size, image, error);
+    if (png)
+        g_unlink(png);
+    g_free(png);
+    g_free(data);
+    return good;
+}
+
+static bool on_progress(void *user, uint64_t done, uint64_t total)
+{
+    (void)user;
+    return gimp_progress_update(total ? (double)done / (double)total : 0) || true;
+}
+
+bool export_file(Image image, Drawable drawable, const char *path, const Wishes *wishes, raiiaf_error *error)
+{
+    raiiaf_file *file = NULL;
+    begin_progress(_("Exporting '%s'"), path);
+    raiiaf_status status = open_kept(&file, image, error);
+    bool good = status == RAIIAF_OK || status == RAIIAF_ERROR_MISSING;
+    if (good && (!file || wishes->encode || raiiaf_image_chunk(file) == RAIIAF_NONE || !is_unchanged(image)))
+        good = put_image(&file, image, drawable, wishes, error);
+    begin_progress(_("Exporting '%s'"), path);
+    char *version = gimp_version(), *tool = g_strconcat("GIMP ", version, NULL);
+    const raiiaf_save_options options = {.tool = tool,
+                                         .float16 = wishes->float16,
+                                         .drop_latents = wishes->drop_latents,
+                                         .repack = wishes->effort == 2,
+                                         .progress = on_progress};
+    good = good && raiiaf_save_path(file, path, &options, error) == RAIIAF_OK;
+    g_free(tool);
+    g_free(version);
+    raiiaf_close(file);
+    gimp_progress_update(1);
+    return good;
+}
