@@ -96,9 +96,23 @@ static uint32_t next_code_point(const uint8_t *text, size_t size, size_t *i, boo
 bool rf_utf8_valid(const char *text, size_t size)
 {
     bool valid = true;
-    for (size_t i = 0; i < size && valid;)
-        next_code_point((const uint8_t *)text, size, &i, &valid);
+    for (size_t i = 0; i < size && valid;) {
+        uint64_t eight = 0;
+        while (size - i >= sizeof eight && (memcpy(&eight, text + i, sizeof eight), !(eight & 0x8080808080808080)))
+            i += sizeof eight;
+        if (i < size)
+            next_code_point((const uint8_t *)text, size, &i, &valid);
+    }
     return valid;
+}
+
+/* "\u20ac" */
+static void append_escape(rf_bytes *bytes, uint32_t unit)
+{
+    static const char digits[] = "0123456789abcdef";
+    rf_bytes_append(
+        bytes,
+        (char[]){'\\', 'u', digits[unit >> 12], digits[unit >> 8 & 15], digits[unit >> 4 & 15], digits[unit & 15]}, 6);
 }
 
 void rf_bytes_json_string(rf_bytes *bytes, const char *text, size_t size)
@@ -107,17 +121,23 @@ void rf_bytes_json_string(rf_bytes *bytes, const char *text, size_t size)
     rf_bytes_append(bytes, "\"", 1);
     for (size_t i = 0; i < size;) {
         bool valid;
+        size_t plain = i;
+        while (plain < size && text[plain] >= 0x20 && text[plain] < 0x7F && text[plain] != '"' && text[plain] != '\\')
+            plain++;
+        rf_bytes_append(bytes, text + i, plain - i);
+        i = plain;
+        if (i == size)
+            break;
         uint32_t code = next_code_point((const uint8_t *)text, size, &i, &valid);
         const char *name = code && code < 0x80 ? strchr(named, (int)code) : NULL;
         if (name && (name - named) % 2 == 0)
             rf_bytes_append(bytes, (char[]){'\\', name[1]}, 2);
-        else if (code >= 0x20 && code < 0x7F)
-            rf_bytes_append(bytes, (char[]){(char)code}, 1);
         else if (code < 0x10000)
-            rf_bytes_format(bytes, "\\u%04x", (unsigned)code);
-        else
-            rf_bytes_format(bytes, "\\u%04x\\u%04x", (unsigned)(0xD800 + ((code - 0x10000) >> 10)),
-                            (unsigned)(0xDC00 + ((code - 0x10000) & 0x3FF)));
+            append_escape(bytes, code);
+        else {
+            append_escape(bytes, 0xD800 + ((code - 0x10000) >> 10));
+            append_escape(bytes, 0xDC00 + ((code - 0x10000) & 0x3FF));
+        }
     }
     rf_bytes_append(bytes, "\"", 1);
 }

@@ -14,7 +14,9 @@ static const legacy_text *find_settings(legacy_input *in)
 {
     for (size_t i = legacy_count(in); i-- > 0;) {
         const legacy_text *text = legacy_at(in, i);
-        if (legacy_looks_json(text) && legacy_contains(text, "\"base_model\"") &&
+        bool place = strcmp(text->keyword, "Comment") == 0 || strcmp(text->keyword, "UserComment") == 0 ||
+                     strcmp(text->kind, "jpeg:com") == 0;
+        if (place && legacy_looks_json(text) && legacy_contains(text, "\"base_model\"") &&
             (legacy_contains(text, "MoonRide") || legacy_contains(text, "\"real_prompt\"")))
             return text;
     }

@@ -27,7 +27,8 @@ static const legacy_text *find_wrapped(legacy_input *in)
 {
     for (size_t i = legacy_count(in); i-- > 0;) {
         const legacy_text *text = legacy_at(in, i);
-        if (legacy_looks_json(text) && legacy_contains(text, "\"Comment\"") &&
+        bool place = strcmp(text->keyword, "UserComment") == 0 || strcmp(text->kind, "stealth") == 0;
+        if (place && legacy_looks_json(text) && legacy_contains(text, "\"Comment\"") &&
             (legacy_contains(text, "NovelAI") || legacy_contains(text, "\\\"uc\\\"")))
             return text;
     }

@@ -11,7 +11,6 @@
 #include "json.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #define EXTRAS_MOST 1024
@@ -48,10 +47,16 @@ const char *raiiaf_legacy_field(size_t i)
     return i < FIELDS ? canonical[i].name : NULL;
 }
 
+/* Looked for so often that a call for each name would tell. */
+static bool same_name(const char *a, const char *b)
+{
+    return *a == *b && strcmp(a, b) == 0;
+}
+
 static size_t find_canonical(const char *name)
 {
     size_t i = 0;
-    while (i < FIELDS && strcmp(canonical[i].name, name) != 0)
+    while (i < FIELDS && !same_name(canonical[i].name, name))
         i++;
     return i;
 }
@@ -70,7 +75,7 @@ const raiiaf_value *legacy_output_get(const legacy_output *out, const char *name
     if (i < FIELDS)
         return out->fields[i].value.text ? &out->fields[i].value : NULL;
     for (i = 0; i < out->extra_count; i++)
-        if (strcmp(out->extras[i].name, name) == 0)
+        if (same_name(out->extras[i].name, name))
             return &out->extras[i].value;
     return NULL;
 }
@@ -197,14 +202,25 @@ static bool parse_count(const char *text, size_t size, uint64_t *number)
     return i == size;
 }
 
+/* Digits, in the last bytes of `buffer`. */
+static const char *spell_count(uint64_t number, char buffer[20], size_t *size)
+{
+    char *at = buffer + 20;
+    do
+        *--at = (char)('0' + number % 10);
+    while (number /= 10);
+    *size = (size_t)(buffer + 20 - at);
+    return at;
+}
+
 static bool set_count(legacy_output *out, const struct canonical *field, const char *text, size_t size)
 {
     uint64_t number;
-    char digits[24];
+    char buffer[20];
     if (!parse_count(text, size, &number) || number < field->least || number > field->most)
         return false;
-    int length = snprintf(digits, sizeof digits, "%llu", (unsigned long long)number);
-    return put(out, field->name, legacy_copy(out->arena, digits, (size_t)length), (size_t)length);
+    const char *digits = spell_count(number, buffer, &size);
+    return put(out, field->name, legacy_copy(out->arena, digits, size), size);
 }
 
 /* A number of at least 0, in its own digits where JSON takes them. */
@@ -281,9 +297,10 @@ bool legacy_set_time(legacy_output *out, const char *name, int64_t seconds)
 
 bool legacy_set_uint64(legacy_output *out, const char *name, uint64_t number)
 {
-    char digits[24];
-    int length = snprintf(digits, sizeof digits, "%llu", (unsigned long long)number);
-    return legacy_set_spelt(out, name, digits, (size_t)length);
+    char buffer[20];
+    size_t size;
+    const char *digits = spell_count(number, buffer, &size);
+    return legacy_set_spelt(out, name, digits, size);
 }
 
 static bool all_strings(const char *json, size_t size)

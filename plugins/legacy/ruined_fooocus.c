@@ -14,7 +14,8 @@ static const legacy_text *find_settings(legacy_input *in)
 {
     for (size_t i = legacy_count(in); i-- > 0;) {
         const legacy_text *text = legacy_at(in, i);
-        if (legacy_looks_json(text) && legacy_contains(text, "\"RuinedFooocus"))
+        bool place = strcmp(text->keyword, "parameters") == 0 || strcmp(text->keyword, "UserComment") == 0;
+        if (place && legacy_looks_json(text) && legacy_contains(text, "\"RuinedFooocus"))
             return text;
     }
     return NULL;

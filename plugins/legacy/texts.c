@@ -270,7 +270,16 @@ const legacy_text *legacy_xmp(legacy_input *in, const char *name)
 
 bool legacy_contains(const legacy_text *text, const char *part)
 {
-    return text && memmem(text->text, text->size, part, strlen(part));
+    size_t size = strlen(part);
+    if (!text || text->size < size)
+        return false;
+    if (text->size > 256)
+        return memmem(text->text, text->size, part, size);
+    /* What memmem prepares costs more than a short text. */
+    const char *at = text->text, *end = at + text->size - size + 1;
+    while ((at = memchr(at, *part, (size_t)(end - at))) && memcmp(at, part, size) != 0)
+        at++;
+    return at;
 }
 
 bool legacy_begins(const legacy_text *text, const char *start)
