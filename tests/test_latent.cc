@@ -96,7 +96,7 @@ TEST_F(LatentAdd, HoldsTheRulesOfTheReference)
     EXPECT_GOOD(add({1, 1, 4, 4}, RAIIAF_FLOAT32, values.data(), size, &error));
 }
 
-TEST_F(LatentAdd, RefusesNanAndInfinityWhereverTheyAre)
+TEST_F(LatentAdd, RefusesNanInfinityAndKeysThatAreTaken)
 {
     const size_t count = 5000;
     for (size_t at : {size_t(0), size_t(2047), size_t(2048), count - 1})
@@ -110,12 +110,14 @@ TEST_F(LatentAdd, RefusesNanAndInfinityWhereverTheyAre)
         }
     for (uint16_t bad : {0x7C00, 0xFC00, 0x7E00, 0x7C01}) {
         std::vector<uint16_t> halves(count, 0x7BFF);
-        EXPECT_GOOD(add({1, 1, 1, count}, RAIIAF_FLOAT16, halves.data(), bytes_of(halves), &error));
+        std::string key = std::to_string(bad);
+        EXPECT_GOOD(add({1, 1, 1, count}, RAIIAF_FLOAT16, halves.data(), bytes_of(halves), &error, key.c_str()));
         halves[4000] = bad;
         EXPECT_BAD(RAIIAF_ERROR_SCHEMA, add({1, 1, 1, count}, RAIIAF_FLOAT16, halves.data(), bytes_of(halves), &error));
     }
     std::vector<float> extremes = {FLT_MAX, -FLT_MAX, 1e-45f, -0.0f};
     EXPECT_GOOD(add({1, 1, 2, 2}, RAIIAF_FLOAT32, extremes.data(), bytes_of(extremes), &error));
+    EXPECT_BAD(RAIIAF_ERROR_SCHEMA, add({1, 1, 2, 2}, RAIIAF_FLOAT32, extremes.data(), bytes_of(extremes), &error));
 }
 
 TEST(LatentAddLimits, AreTheCallers)
