@@ -145,7 +145,10 @@ static void add_stack(comfy_graph *graph, comfy_node *node, lora_list *loras)
 {
     static const char *const strengths[] = {"model_weight_", "model_str_", "lora_wt_", "strength_"};
     char name[32];
-    for (int i = 1; i <= 32; i++) {
+    bool numbered = false;
+    for (const legacy_json *input = comfy_first_input(node); input && !numbered; input = input->next)
+        numbered = comfy_begins(input, "lora_name_");
+    for (int i = 1; numbered && i <= 32; i++) {
         const legacy_json *strength = NULL;
         snprintf(name, sizeof name, "switch_%d", i);
         if (legacy_is(legacy_member(node->inputs, name), "Off"))
