@@ -363,6 +363,8 @@ static void set_pair(legacy_input *in, legacy_output *out, const pair *p)
 {
     size_t size;
     const char *text = decode_value(in, p, &size);
+    if (!text)
+        return;
     if (is_name(p->name, "Size") && legacy_set_size(out, text, size))
         return;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
