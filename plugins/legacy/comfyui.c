@@ -105,9 +105,13 @@ static bool read_workflow(legacy_input *in, const legacy_json *object, comfy_gra
 /* The API's graph before the editor's, the last one before those that it replaces. */
 static bool read_graph(legacy_input *in, comfy_graph *graph)
 {
-    for (size_t i = legacy_count(in); i-- > 0;)
-        if (may_be_api(legacy_at(in, i)) && read_api(in, parse(in, legacy_at(in, i)), graph))
-            return true;
+    for (int again = 0; again < 2; again++)
+        for (size_t i = legacy_count(in); i-- > 0;) {
+            const legacy_text *text = legacy_at(in, i);
+            bool late = strcmp(text->keyword, "workflow") == 0; /* long, and hardly ever it */
+            if (late == again && may_be_api(text) && read_api(in, parse(in, text), graph))
+                return true;
+        }
     for (size_t i = legacy_count(in); i-- > 0;)
         if (may_be_workflow(legacy_at(in, i)) && read_workflow(in, parse(in, legacy_at(in, i)), graph))
             return true;

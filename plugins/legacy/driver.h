@@ -37,6 +37,9 @@ const legacy_text *legacy_at(const legacy_input *in, size_t i);
 const legacy_text *legacy_find(const legacy_input *in, const char *kind, const char *keyword);
 /* The last text of a kind that ends so ("xmp", "com", "c2pa"), or NULL; PNG's XMP counts as "xmp". */
 const legacy_text *legacy_find_form(const legacy_input *in, const char *form);
+/* The last JSON object with this in it, spelt so, or NULL.  What ComfyUI leaves in "prompt" and "workflow", which is
+   long and beside much else, isn't looked through. */
+const legacy_text *legacy_find_json(const legacy_input *in, const char *part);
 /* A property of the XMP packets ("dc:description", "xmp:CreatorTool", "exif:UserComment",
    "Iptc4xmpExt:DigitalSourceType": usual prefixes, whatever the packet calls them), or NULL; parses them once. */
 const legacy_text *legacy_xmp(legacy_input *in, const char *name);

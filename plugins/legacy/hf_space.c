@@ -10,13 +10,8 @@
 
 static const legacy_text *find(legacy_input *in)
 {
-    for (size_t i = legacy_count(in); i-- > 0;) {
-        const legacy_text *text = legacy_at(in, i);
-        if (legacy_looks_json(text) && legacy_contains(text, "\"Model\"") && legacy_contains(text, "\"resolution\"") &&
-            legacy_contains(text, "\"guidance_scale\""))
-            return text;
-    }
-    return NULL;
+    const legacy_text *text = legacy_find_json(in, "\"Model\"");
+    return legacy_contains(text, "\"resolution\"") && legacy_contains(text, "\"guidance_scale\"") ? text : NULL;
 }
 
 static bool identify(legacy_input *in)

@@ -213,12 +213,21 @@ static bool count_pair(void *user, const pair *found)
     return true;
 }
 
+/* Whether a name that may be Steps, Seed or Sampler ends somewhere: in JSON, which may be long, hardly any does. */
+static bool may_be_settings(span line)
+{
+    for (const char *at = line.start; (at = find(at, line.end, ':')) < line.end; at++)
+        if (at > line.start && strchr("sdrSDR", at[-1]))
+            return true;
+    return false;
+}
+
 static bool is_settings(span line)
 {
     tally t = {0, 0};
     line = trimmed(line);
     bool begins = starts_with(line, "Steps:");
-    if (!begins && (line.start == line.end || !memchr(line.start, ':', (size_t)(line.end - line.start))))
+    if (!begins && !may_be_settings(line))
         return false;
     each_pair(line, count_pair, &t);
     return t.pairs >= PAIRS_LEAST && (begins || __builtin_popcount(t.marks) >= 3);

@@ -10,12 +10,7 @@
 
 static const legacy_text *find(legacy_input *in)
 {
-    for (size_t i = legacy_count(in); i-- > 0;) {
-        const legacy_text *text = legacy_at(in, i);
-        if (legacy_looks_json(text) && legacy_contains(text, "\"sui_image_params\""))
-            return text;
-    }
-    return NULL;
+    return legacy_find_json(in, "\"sui_image_params\"");
 }
 
 static bool identify(legacy_input *in)

@@ -12,12 +12,7 @@
 static const legacy_text *find(legacy_input *in)
 {
     const legacy_text *text = legacy_find(in, "", "generation_data");
-    for (size_t i = legacy_count(in); !text && i-- > 0;) {
-        const legacy_text *other = legacy_at(in, i);
-        if (legacy_looks_json(other) && legacy_contains(other, "\"ksamplerName\""))
-            text = other;
-    }
-    return text;
+    return text ? text : legacy_find_json(in, "\"ksamplerName\"");
 }
 
 static bool identify(legacy_input *in)

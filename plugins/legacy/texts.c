@@ -256,6 +256,17 @@ const legacy_text *legacy_find_form(const legacy_input *in, const char *form)
     return NULL;
 }
 
+const legacy_text *legacy_find_json(const legacy_input *in, const char *part)
+{
+    for (size_t i = in->text_count; i-- > 0;) {
+        const legacy_text *text = &in->texts[i];
+        if (strcmp(text->keyword, "workflow") != 0 && strcmp(text->keyword, "prompt") != 0 && legacy_looks_json(text) &&
+            legacy_contains(text, part))
+            return text;
+    }
+    return NULL;
+}
+
 const legacy_text *legacy_xmp(legacy_input *in, const char *name)
 {
     for (size_t i = 0; !in->xmp_parsed && i < in->text_count; i++)
