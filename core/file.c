@@ -688,6 +688,7 @@ void rf_file_clear(raiiaf_file *file)
     free(file->image_record);
     rf_bytes_free(&file->text);
     raiiaf_source_close(&file->source);
+    raiiaf_buffer_free(&file->kept);
     rf_budget_release(file->budget);
     free(file->name);
     *file = (raiiaf_file){0};

@@ -49,6 +49,8 @@ struct raiiaf_file {
     size_t header_size;
     uint64_t table_offset, table_size; /* the stored manifest, chunk header and compression included */
 
+    raiiaf_buffer kept; /* what the source looks at, where that is the file's own */
+
     rf_bytes text;
     rf_chunk *chunks;
     size_t chunk_count;

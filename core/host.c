@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * host.c - what every host does with a file: it shows settings as texts and takes changed ones back, tells how the
- * computer has drifted, and decodes the image by its own means while the library checks it.
+ * computer has drifted, decodes the image by its own means while the library checks it, and hands back unchanged ones.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -10,6 +10,7 @@
 #include "file.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,22 +50,59 @@ static bool same_text(const char *text, const char *original, bool lossy)
     return !*text;
 }
 
-raiiaf_status raiiaf_text_apply(raiiaf_file *file, const raiiaf_file *shown, const char *name, const char *text,
-                                unsigned flags, raiiaf_error *error)
+typedef struct taking {
+    raiiaf_file *file;
+    const raiiaf_file *shown;
+    bool lossy;
+    size_t failures;
+    raiiaf_error first;
+} taking;
+
+static raiiaf_status take(taking *t, const char *name, const char *text, raiiaf_error *error)
 {
     raiiaf_value value;
     raiiaf_buffer original = {0};
-    rf_error_clear(error);
-    if (!*text)
-        return RAIIAF_OK;
     raiiaf_status status = RAIIAF_OK;
-    bool known = shown && raiiaf_setting(shown, name, &value);
+    bool known = t->shown && raiiaf_setting(t->shown, name, &value);
     if (known)
         status = raiiaf_value_text(&value, &original, error);
-    if (status == RAIIAF_OK && !(known && same_text(text, (const char *)original.data, flags & RAIIAF_TEXT_LOSSY)))
-        status = raiiaf_set_text(file, name, text, error);
+    if (status == RAIIAF_OK && !(known && same_text(text, (const char *)original.data, t->lossy)))
+        status = raiiaf_set_text(t->file, name, text, error);
     raiiaf_buffer_free(&original);
     return status;
+}
+
+static void take_text(void *taker, const char *name, const char *text)
+{
+    taking *t = taker;
+    raiiaf_error error;
+    if (*text && take(t, name, text, &error) != RAIIAF_OK && !t->failures++)
+        t->first = error;
+}
+
+raiiaf_status raiiaf_text_apply(raiiaf_file *file, const raiiaf_file *shown, const char *name, const char *text,
+                                unsigned flags, raiiaf_error *error)
+{
+    taking t = {.file = file, .shown = shown, .lossy = flags & RAIIAF_TEXT_LOSSY};
+    rf_error_clear(error);
+    return *text ? take(&t, name, text, error) : RAIIAF_OK;
+}
+
+raiiaf_status raiiaf_text_take(raiiaf_file *file, const raiiaf_file *shown, unsigned flags,
+                               void (*each)(void *user, raiiaf_text_taker take, void *taker), void *user,
+                               raiiaf_error *error)
+{
+    taking t = {.file = file, .shown = shown, .lossy = flags & RAIIAF_TEXT_LOSSY, .failures = SIZE_MAX};
+    size_t before;
+    do { /* some have to wait for others: gpu.0.driver for gpu.0.name */
+        before = t.failures;
+        t.failures = 0;
+        rf_error_clear(&t.first);
+        each(user, take_text, &t);
+    } while (t.failures && t.failures < before);
+    if (error)
+        *error = t.first;
+    return t.first.status;
 }
 
 /* ---- drift ---- */
@@ -90,6 +128,15 @@ raiiaf_status raiiaf_drift_each(const raiiaf_file *file,
 }
 
 /* ---- an image checked beside its decoding ---- */
+
+raiiaf_status raiiaf_image_probe_known(const raiiaf_file *file, raiiaf_image_info *info, raiiaf_error *error)
+{
+    raiiaf_status status = raiiaf_image_probe(file, info, error);
+    if (status == RAIIAF_OK && info->format == RAIIAF_IMAGE_UNKNOWN)
+        status = rf_fail(error, RAIIAF_ERROR_UNSUPPORTED, "image-unknown", RF_NAME(file->name),
+                         _("the image is no PNG, JPEG, WebP or BMP; raiiaf extract --image hands it out as it is"));
+    return status;
+}
 
 struct raiiaf_check {
     const raiiaf_file *file;
@@ -120,7 +167,7 @@ raiiaf_status raiiaf_check_begin(raiiaf_check **out, const raiiaf_file *file, ra
     *image = (raiiaf_buffer){0};
     rf_error_clear(error);
     if (raiiaf_image_chunk(file) == RAIIAF_NONE)
-        return rf_fail(error, RAIIAF_ERROR_MISSING, "no-image", RF_NAME(file->name), _("the file holds no image"));
+        return raiiaf_image_probe(file, &(raiiaf_image_info){0}, error);
     raiiaf_check *c = calloc(1, sizeof *c);
     if (!c)
         return rf_fail_memory(error, file->name);
@@ -148,4 +195,58 @@ raiiaf_status raiiaf_check_end(raiiaf_check *c, raiiaf_error *error)
         *error = c->error;
     free(c);
     return status;
+}
+
+/* ---- unchanged images ---- */
+
+typedef struct traits_name {
+    char text[RF_SHA256_HEX + sizeof " traits"];
+} traits_name;
+
+static traits_name name_of(const char *sha256)
+{
+    traits_name name;
+    snprintf(name.text, sizeof name.text, "%s traits", sha256 ? sha256 : "");
+    return name;
+}
+
+void raiiaf_traits_remember(raiiaf_cache *cache, const raiiaf_file *file, const void *traits, size_t size)
+{
+    size_t image = raiiaf_image_chunk(file);
+    if (image != RAIIAF_NONE)
+        raiiaf_cache_put(cache, name_of(file->chunks[image].info.sha256).text, traits, size, NULL);
+}
+
+raiiaf_status raiiaf_capsule_unite(raiiaf_file *capsule, raiiaf_cache *cache, const char *digest, const void *traits,
+                                   size_t size, bool *unchanged, raiiaf_error *error)
+{
+    const char *sha256 = raiiaf_capsule_image_sha256(capsule), *former = raiiaf_capsule_digest(capsule);
+    raiiaf_buffer stored, then;
+    *unchanged = false;
+    if (raiiaf_cache_get(cache, sha256, &stored) && traits && digest && former && rf_pixels_same(digest, former)) {
+        *unchanged = raiiaf_cache_get(cache, name_of(sha256).text, &then) && then.size == size &&
+                     memcmp(then.data, traits, size) == 0;
+        raiiaf_buffer_free(&then);
+    }
+    raiiaf_status status = raiiaf_capsule_join(capsule, stored.data, stored.size, error);
+    if (status == RAIIAF_ERROR_HASH) { /* another file's chunk, with an equal image */
+        *unchanged = false;
+        raiiaf_buffer_free(&stored);
+        status = raiiaf_capsule_join(capsule, NULL, 0, error);
+    }
+    if (status == RAIIAF_OK)
+        capsule->kept = stored;
+    else
+        raiiaf_buffer_free(&stored);
+    return status;
+}
+
+/* ---- capsules in a host's hands ---- */
+
+raiiaf_status raiiaf_open_memory(raiiaf_file **file, const void *data, size_t size, const char *name,
+                                 const raiiaf_open_options *options, raiiaf_error *error)
+{
+    raiiaf_source source;
+    raiiaf_source_memory(&source, data, size, name, NULL, NULL);
+    return raiiaf_open(file, &source, options, error);
 }

@@ -244,7 +244,8 @@ static const size_t head_sizes[] = {(size_t)64 << 10, (size_t)1 << 20};
 
 static raiiaf_status no_image(const raiiaf_file *file, raiiaf_error *error)
 {
-    return rf_fail(error, RAIIAF_ERROR_MISSING, "no-image", RF_NAME(file->name), _("the file holds no image"));
+    return rf_fail(error, RAIIAF_ERROR_MISSING, "no-image", RF_NAME(file->name),
+                   _("the file holds no image; raiiaf extract hands out what it does hold"));
 }
 
 raiiaf_status raiiaf_image_probe(const raiiaf_file *file, raiiaf_image_info *info, raiiaf_error *error)

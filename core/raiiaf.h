@@ -193,6 +193,9 @@ RAIIAF_API raiiaf_status raiiaf_open(raiiaf_file **file, const raiiaf_source *so
                                      const raiiaf_open_options *options, raiiaf_error *error);
 RAIIAF_API raiiaf_status raiiaf_open_path(raiiaf_file **file, const char *path, const raiiaf_open_options *options,
                                           raiiaf_error *error);
+/* `size` bytes that stay unchanged until the file is closed. */
+RAIIAF_API raiiaf_status raiiaf_open_memory(raiiaf_file **file, const void *data, size_t size, const char *name,
+                                            const raiiaf_open_options *options, raiiaf_error *error);
 /* A new file with nothing in it: required strings "", tags [], date from SOURCE_DATE_EPOCH, else now. */
 RAIIAF_API raiiaf_status raiiaf_new(raiiaf_file **file, const raiiaf_open_options *options, raiiaf_error *error);
 RAIIAF_API void raiiaf_close(raiiaf_file *file); /* NULL is fine */
@@ -291,6 +294,9 @@ RAIIAF_API const char *raiiaf_image_format_name(raiiaf_image_format format); /* 
 /* Of the file's image, from the first bytes of its chunk: decodes no pixel and verifies nothing.
    RAIIAF_ERROR_MISSING if the file holds none. */
 RAIIAF_API raiiaf_status raiiaf_image_probe(const raiiaf_file *file, raiiaf_image_info *info, raiiaf_error *error);
+/* The same for a host that decodes the image by its own means: an image of an unknown format is an error too. */
+RAIIAF_API raiiaf_status raiiaf_image_probe_known(const raiiaf_file *file, raiiaf_image_info *info,
+                                                  raiiaf_error *error);
 /* Of the beginning of an image file; false if more bytes are needed than `size` (info then holds what is known so far).  Never fails on other bytes:
    what it doesn't know has format RAIIAF_IMAGE_UNKNOWN. */
 RAIIAF_API bool raiiaf_image_probe_memory(const void *head, size_t size, raiiaf_image_info *info);
@@ -357,13 +363,26 @@ typedef struct raiiaf_samples {
    many pixels at a time.  threads 0: one for each processor. */
 RAIIAF_API void raiiaf_pixels_update_samples(raiiaf_pixels *pixels, const raiiaf_samples *layout, const void *data,
                                              size_t count, unsigned threads);
-/* About how many bytes these rows take in a PNG by zlib's usual search, and by run lengths alone, which is several times
-   faster: added to *usual and *runs.  false without memory. */
-RAIIAF_API bool raiiaf_png_estimate(const raiiaf_samples *layout, const void *data, uint32_t width, uint32_t height,
-                                    uint64_t *usual, uint64_t *runs);
 /* Ends it: writes the digest and frees `pixels`.  With fewer or more pixels than announced, or with digest NULL,
    nothing is written and false returned. */
 RAIIAF_API bool raiiaf_pixels_end(raiiaf_pixels *pixels, char digest[RAIIAF_DIGEST_SIZE]);
+
+/* A picture in a host's memory. `rows` gives `height` rows from row y on, at least the next call long, or NULL. */
+typedef struct raiiaf_raster {
+    raiiaf_samples samples;
+    uint32_t width, height;
+    unsigned threads; /* 0: one for each processor */
+    const void *(*rows)(void *user, uint32_t y, uint32_t height);
+    void *user;
+} raiiaf_raster;
+/* Its digest: of the channels and the depth of `like`, another digest, or where that is NULL, of those named. false
+   without memory or rows. */
+RAIIAF_API bool raiiaf_raster_digest(const raiiaf_raster *raster, const char *like, unsigned channels, unsigned depth,
+                                     char digest[RAIIAF_DIGEST_SIZE]);
+/* Whether run lengths, zlib's fastest strategy (Z_RLE), make about as small a PNG of it as its usual search; told from
+   a few rows. */
+RAIIAF_API bool raiiaf_raster_suits_runs(const raiiaf_raster *raster);
+
 /* Of an image file that the core can decode by itself (PNG, by libpng). */
 RAIIAF_API raiiaf_status raiiaf_pixels_of_image(const void *image, size_t size, const raiiaf_limits *limits,
                                                 char digest[RAIIAF_DIGEST_SIZE], raiiaf_error *error);
@@ -499,6 +518,12 @@ RAIIAF_API void raiiaf_text_each(const raiiaf_file *file,
    texts. */
 RAIIAF_API raiiaf_status raiiaf_text_apply(raiiaf_file *file, const raiiaf_file *shown, const char *name,
                                            const char *text, unsigned flags, raiiaf_error *error);
+/* The same of all texts.  `each` hands them to `take`, in any order, and is called again while that helps those that
+   need others.  On failure, the error is the first refused text's, and others may be set. */
+typedef void (*raiiaf_text_taker)(void *taker, const char *name, const char *text);
+RAIIAF_API raiiaf_status raiiaf_text_take(raiiaf_file *file, const raiiaf_file *shown, unsigned flags,
+                                          void (*each)(void *user, raiiaf_text_taker take, void *taker), void *user,
+                                          raiiaf_error *error);
 
 /* The settings in the widely read "parameters" form: prompt, "Negative prompt: ...", "Steps: 20, Sampler: ...".
    RAIIAF_ERROR_MISSING if the file says nothing that could go there. */
@@ -578,6 +603,10 @@ RAIIAF_API raiiaf_status raiiaf_capsule_join(raiiaf_file *capsule, const void *s
 RAIIAF_API raiiaf_status raiiaf_capsule_find(const void *image, size_t size, const raiiaf_limits *limits,
                                              raiiaf_buffer *capsule, raiiaf_error *error);
 
+/* The same of a file, where the capsule has at least `least` bytes. */
+RAIIAF_API raiiaf_status raiiaf_capsule_find_path(const char *path, size_t least, const raiiaf_limits *limits,
+                                                  raiiaf_buffer *capsule, raiiaf_error *error);
+
 /* A host that can keep bytes by name beside its pixels, such as GIMP with its parasites.  put returns false if it can't;
    get gives what was put, or false if there is no such name; the bytes stay until release (may be NULL). */
 typedef struct raiiaf_store {
@@ -618,6 +647,15 @@ typedef struct raiiaf_check raiiaf_check;
 RAIIAF_API raiiaf_status raiiaf_check_begin(raiiaf_check **check, const raiiaf_file *file, raiiaf_cache *cache,
                                             raiiaf_buffer *image, raiiaf_error *error);
 RAIIAF_API raiiaf_status raiiaf_check_end(raiiaf_check *check, raiiaf_error *error);
+
+/* Whether an image is unchanged is more than its pixels: its traits are whatever else its file would say of it, in a form
+   of the host's own.  At reading, a host has those remembered of an image as the file gave it... */
+RAIIAF_API void raiiaf_traits_remember(raiiaf_cache *cache, const raiiaf_file *file, const void *traits, size_t size);
+/* ...and at writing, raiiaf_capsule_join with the image chunk that raiiaf_check_begin left in the cache.  *unchanged tells
+   whether that is the picture of this digest and these traits (NULL: it isn't, whatever they are), so that nothing has to
+   be done; else raiiaf_image_set comes next. */
+RAIIAF_API raiiaf_status raiiaf_capsule_unite(raiiaf_file *capsule, raiiaf_cache *cache, const char *digest,
+                                              const void *traits, size_t size, bool *unchanged, raiiaf_error *error);
 
 /* ----------------------------------------------------------------------------------------------- save ---- */
 

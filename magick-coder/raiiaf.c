@@ -13,17 +13,11 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "raiiaf.h"
-
-#ifdef ENABLE_NLS
-#include <libintl.h>
-#define _(text) dgettext("raiiaf", text)
-#else
-#define _(text) (text)
-#endif
 
 /* ---- what ImageMagick 6 and 7 name differently ---- */
 
@@ -31,7 +25,6 @@
 #include <MagickCore/MagickCore.h>
 #define MAGICK6 0
 #define WITH(exception) , exception
-#define HAS_ALPHA(image) ((image)->alpha_trait != UndefinedPixelTrait)
 #define SET_ALPHA(image) ((image)->alpha_trait = BlendPixelTrait)
 #define RESOLUTION(image, axis) ((image)->resolution.axis)
 #else
@@ -39,7 +32,6 @@
 #define MAGICK6 1
 #define MagickPathExtent MaxTextExtent
 #define WITH(exception)
-#define HAS_ALPHA(image) ((image)->matte != MagickFalse)
 #define SET_ALPHA(image) ((image)->matte = MagickTrue)
 #define RESOLUTION(image, axis) ((image)->axis##_resolution)
 #endif
@@ -72,33 +64,19 @@ typedef struct call {
     raiiaf_error error; /* passed on at the end, where it is set and the call failed */
 } call;
 
-/* What was read in this process: by the SHA-256 of the embedded image its chunk as stored; by SNAPSHOT of that the
-   snapshot of the image, where it was read without wishes; by the artifact ORIGIN, which goes into no file, the capsule
-   where the image bears less of it, else the manifest. */
+/* What was read in this process: image chunks and traits, for images that turn out to be unchanged, and by the artifact
+   ORIGIN, which goes into no file, the capsule where the image bears less of it, else the manifest. */
 static raiiaf_cache *cache;
 #define CACHE_SIZE (UINT64_C(256) << 20)
-#define SNAPSHOT "%s snapshot"
 #define ORIGIN "raiiaf:origin"
 
 /* ---- errors ---- */
 
-static bool complain(call *c, ExceptionType severity, const char *text, const char *name)
+static void pass_on(call *c, ExceptionType severity)
 {
-    ThrowMagickException(c->exception, GetMagickModule(), severity, text, "`%s'", name);
-    return false;
-}
-
-static void pass_on(call *c)
-{
-    raiiaf_status status = c->error.status;
-    ExceptionType severity = CorruptImageError;
-    if (status == RAIIAF_ERROR_MEMORY || status == RAIIAF_ERROR_LIMIT)
+    if (c->error.status == RAIIAF_ERROR_MEMORY || c->error.status == RAIIAF_ERROR_LIMIT)
         severity = ResourceLimitError;
-    else if (status == RAIIAF_ERROR_IO)
-        severity = BlobError;
-    else if (status == RAIIAF_ERROR_ARGUMENT || status >= RAIIAF_ERROR_MISSING)
-        severity = CoderError;
-    if (status && status != RAIIAF_ERROR_CANCELLED) /* whoever asked for that knows */
+    if (c->error.status && c->error.status != RAIIAF_ERROR_CANCELLED) /* whoever asked for that knows */
         ThrowMagickException(c->exception, GetMagickModule(), severity, c->error.text, "%s", "");
 }
 
@@ -109,7 +87,7 @@ static void on_warning(void *user, const raiiaf_error *warning)
 
 static bool on_drift(void *user, const char *component_id, const char *text)
 {
-    complain(user, CoderWarning, text, component_id);
+    ThrowMagickException(((call *)user)->exception, GetMagickModule(), CoderWarning, text, "`%s'", component_id);
     return true;
 }
 
@@ -120,44 +98,45 @@ static bool on_progress(void *user, uint64_t done, uint64_t total)
 
 /* ---- what the command asks for ---- */
 
+static const char *given(const call *c, const char *name)
+{
+    const char *value = GetImageOption(c->info, name);
+    return value ? value : GetImageArtifact(c->image, name);
+}
+
 static bool is_defined(const call *c, const char *name, const char *value)
 {
-    const char *given = GetImageOption(c->info, name);
-    if (!given)
-        given = GetImageArtifact(c->image, name);
-    return given && LocaleCompare(given, value) == 0;
+    return given(c, name) && LocaleCompare(given(c, name), value) == 0;
 }
 
 /* Refuses defines that mean nothing: a misspelt raiiaf:carry=none would publish a prompt. */
 static bool check_defines(call *c)
 {
-    static const char *const known[][2] = {{PREFIX "latents", "keep,drop"},
-                                           {PREFIX "carry", "all,manifest,none"},
-                                           {PREFIX "passthrough", "true,false"},
-                                           {PREFIX "drift", "ignore,warn"}};
+    static const char known[] = "raiiaf:latents=keep,raiiaf:latents=drop,raiiaf:carry=all,raiiaf:carry=manifest,"
+                                "raiiaf:carry=none,raiiaf:passthrough=true,raiiaf:passthrough=false,"
+                                "raiiaf:drift=ignore,raiiaf:drift=warn";
+    char define[MagickPathExtent];
     ResetImageOptionIterator(c->info);
     for (const char *name; (name = GetNextImageOption(c->info));) {
-        const char *values = NULL;
-        for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-            values = LocaleCompare(name, known[i][0]) == 0 ? known[i][1] : values;
-        if (STARTS_WITH(name, PREFIX) && IsOptionMember(GetImageOption(c->info, name), values) == MagickFalse)
-            return complain(c, OptionError, values ? values : _("no such define (-set is for properties)"), name);
+        FormatLocaleString(define, MagickPathExtent, "%s=%s", name, GetImageOption(c->info, name));
+        if (!STARTS_WITH(name, PREFIX) || IsOptionMember(define, known) != MagickFalse)
+            continue;
+        ThrowMagickException(c->exception, GetMagickModule(), OptionError, "UnrecognizedOption", "`%s' (%s)", define,
+                             known);
+        return false;
     }
     return true;
 }
 
 static bool is_for_coder(const char *name)
 {
-    return STARTS_WITH(name, "png:") || STARTS_WITH(name, "jpeg:") || STARTS_WITH(name, "webp:") ||
-           STARTS_WITH(name, "bmp:") || STARTS_WITH(name, "profile:");
+    return IsOptionMember(name, "png:*,jpeg:*,webp:*,bmp:*,profile:*") != MagickFalse;
 }
 
-/* Whether the command wants an image of a certain kind: then it is always encoded anew. */
-static bool has_wishes(const ImageInfo *info, const Image *image)
+/* Whether the command tells the embedded image's coder something, such as png:bit-depth. */
+static bool has_coder_defines(const ImageInfo *info, const Image *image)
 {
-    bool found = info->quality || info->density || info->page || info->depth || info->type != UndefinedType ||
-                 info->units != UndefinedResolution || info->interlace > NoInterlace ||
-                 GetImageOption(info, "caption") || GetImageOption(info, "comment") || GetImageOption(info, "label");
+    bool found = false;
     ResetImageOptionIterator(info);
     for (const char *name; !found && (name = GetNextImageOption(info));)
         found = is_for_coder(name);
@@ -165,6 +144,14 @@ static bool has_wishes(const ImageInfo *info, const Image *image)
     for (const char *name; !found && (name = GetNextImageArtifact(image));)
         found = is_for_coder(name);
     return found;
+}
+
+/* Whether the command wants an image of a certain kind: then it is always encoded anew. */
+static bool has_wishes(const ImageInfo *info, const Image *image)
+{
+    return info->quality || info->density || info->page || info->depth || info->type != UndefinedType ||
+           info->units != UndefinedResolution || info->interlace > NoInterlace || GetImageOption(info, "caption") ||
+           GetImageOption(info, "comment") || GetImageOption(info, "label") || has_coder_defines(info, image);
 }
 
 static bool skips_profile(const call *c)
@@ -175,102 +162,80 @@ static bool skips_profile(const call *c)
 /* -strip leaves the properties behind, but also this order to the PNG coder. */
 static bool is_stripped(const call *c)
 {
-    const char *excluded = GetImageArtifact(c->image, "png:exclude-chunk");
-    if (!excluded)
-        excluded = GetImageOption(c->info, "png:exclude-chunk");
+    const char *excluded = given(c, "png:exclude-chunk");
     return IsOptionMember("zTXt", excluded) != MagickFalse || IsOptionMember("all", excluded) != MagickFalse;
 }
 
 /* ---- what decides whether an image is unchanged: its pixels, and what else a PNG expresses ---- */
 
-/* How an image's pixels lie in memory; a PNG of the image's depth will round them. */
-static raiiaf_samples samples_of(const Image *image)
+static const void *rows_of(void *image, uint32_t y, uint32_t height)
 {
+    ExceptionInfo *ignored = AcquireExceptionInfo();
+    const void *rows = GetVirtualPixels(image, 0, (ssize_t)y, ((Image *)image)->columns, height, ignored);
+    ignored = DestroyExceptionInfo(ignored);
+    return rows;
+}
+
+/* The pixels of an image, rounded as a PNG of its depth would. */
+static raiiaf_raster raster_of(Image *image)
+{
+    raiiaf_raster raster = {.width = (uint32_t)image->columns,
+                            .height = (uint32_t)image->rows,
+                            .threads = (unsigned)GetMagickResourceLimit(ThreadResource),
+                            .rows = rows_of,
+                            .user = image};
+    bool alpha = GetImageAlphaChannel(image) != MagickFalse;
 #if MAGICK6
 #define OFFSET(sample) (int)(offsetof(PixelPacket, sample) / sizeof(Quantum))
-    raiiaf_samples samples = {.type = RAIIAF_SAMPLES_16,
-                              .stride = sizeof(PixelPacket) / sizeof(Quantum),
-                              .channel = {OFFSET(red), OFFSET(green), OFFSET(blue), OFFSET(opacity)},
-                              .inverted = true};
+    raster.samples = (raiiaf_samples){RAIIAF_SAMPLES_16,
+                                      sizeof(PixelPacket) / sizeof(Quantum),
+                                      {OFFSET(red), OFFSET(green), OFFSET(blue), alpha ? OFFSET(opacity) : -1},
+                                      true,
+                                      image->depth <= 8};
+    if (image->colorspace == CMYKColorspace) /* whose K isn't among the pixels: no digest */
+        raster.width = 0;
 #else
 #define OFFSET(channel) (int)GetPixelChannelOffset(image, channel##PixelChannel)
-    raiiaf_samples samples = {.type = MAGICKCORE_HDRI_ENABLE ? RAIIAF_SAMPLES_FLOAT : RAIIAF_SAMPLES_16,
-                              .stride = (unsigned)GetPixelChannels(image),
-                              .channel = {OFFSET(Red), OFFSET(Green), OFFSET(Blue), OFFSET(Alpha)}};
-    if (image->colorspace == CMYKColorspace)
-        samples.channel[3] = OFFSET(Black);
-    else
+    int fourth = image->colorspace == CMYKColorspace ? OFFSET(Black) : alpha ? OFFSET(Alpha) : -1;
+    raster.samples = (raiiaf_samples){MAGICKCORE_HDRI_ENABLE ? RAIIAF_SAMPLES_FLOAT : RAIIAF_SAMPLES_16,
+                                      (unsigned)GetPixelChannels(image),
+                                      {OFFSET(Red), OFFSET(Green), OFFSET(Blue), fourth},
+                                      false,
+                                      image->depth <= 8};
 #endif
-    if (!HAS_ALPHA(image))
-        samples.channel[3] = -1;
-    samples.narrow = image->depth <= 8;
-    return samples;
+    return raster;
 }
 
-/* Of an image in memory that is one look at it; of one on disk it bounds what is read at a time. */
-#define PIXELS_AT_ONCE ((size_t)4 << 20)
-
-static bool digest_pixels(call *c, const Image *image, unsigned channels, unsigned depth,
-                          char digest[RAIIAF_DIGEST_SIZE])
+/* What a PNG of the image would say beside its pixels; for free(). */
+static char *traits_of(Image *image, size_t *size WITH(ExceptionInfo *exception))
 {
-    raiiaf_pixels *pixels;
-    const raiiaf_samples samples = samples_of(image);
-    const void *rows = image;
-    size_t step = 1 + PIXELS_AT_ONCE / image->columns;
-    if (MAGICK6 && image->colorspace == CMYKColorspace) /* whose K isn't among the pixels */
-        return false;
-    if (raiiaf_pixels_begin(&pixels, (uint32_t)image->columns, (uint32_t)image->rows, channels, depth > 8 ? 16 : 8,
-                            NULL) != RAIIAF_OK)
-        return false;
-    for (size_t y = 0; rows && y < image->rows; y += step) {
-        size_t height = image->rows - y < step ? image->rows - y : step;
-        if ((rows = GetVirtualPixels(image, 0, (ssize_t)y, image->columns, height, c->exception)))
-            raiiaf_pixels_update_samples(pixels, &samples, rows, image->columns * height,
-                                         (unsigned)GetMagickResourceLimit(ThreadResource));
-    }
-    return raiiaf_pixels_end(pixels, rows ? digest : NULL);
-}
-
-static void append(StringInfo *out, const void *data, size_t size)
-{
-    size_t before = GetStringInfoLength(out);
-    SetStringInfoLength(out, before + size);
-    memcpy(GetStringInfoDatum(out) + before, data, size);
-}
-
-/* Two images of equal pixels and equal snapshots make the same PNG. */
-static StringInfo *snapshot(Image *image WITH(ExceptionInfo *exception))
-{
-    char text[512];
-    StringInfo *out = AcquireStringInfo(0);
+    char *text = NULL;
+    FILE *out = open_memstream(&text, size);
     const RectangleInfo *page = &image->page;
-    int size = snprintf(text, sizeof text, "%d %d %d %zu %zux%zu%+zd%+zd %a %a %d %a %d %d %d %a %a %a",
-                        (int)image->colorspace, (int)image->storage_class, (int)HAS_ALPHA(image), image->depth,
-                        page->width ? page->width : image->columns, page->height ? page->height : image->rows, page->x,
-                        page->y, RESOLUTION(image, x), RESOLUTION(image, y), (int)image->units, image->gamma,
-                        (int)image->rendering_intent, (int)image->orientation, (int)image->interlace,
-                        (double)image->background_color.red, (double)image->background_color.green,
-                        (double)image->background_color.blue);
-    append(out, text, (size_t)size + 1);
-    append(out, &image->chromaticity, sizeof image->chromaticity);
+    if (!out)
+        return NULL;
+    fprintf(out, "%d %d %d %zu %zux%zu%+zd%+zd %a %a %d %a %d %d %d %a %a %a\n", (int)image->colorspace,
+            (int)image->storage_class, (int)GetImageAlphaChannel(image), image->depth,
+            page->width ? page->width : image->columns, page->height ? page->height : image->rows, page->x, page->y,
+            RESOLUTION(image, x), RESOLUTION(image, y), (int)image->units, image->gamma, (int)image->rendering_intent,
+            (int)image->orientation, (int)image->interlace, (double)image->background_color.red,
+            (double)image->background_color.green, (double)image->background_color.blue);
+    fwrite(&image->chromaticity, sizeof image->chromaticity, 1, out);
     ResetImageProfileIterator(image);
     for (const char *name; (name = GetNextImageProfile(image));) {
         const StringInfo *profile = GetImageProfile(image, name);
         if (!profile || LocaleCompare(name, "raiiaf") == 0)
             continue;
-        append(out, name, strlen(name) + 1);
-        append(out, GetStringInfoDatum(profile), GetStringInfoLength(profile));
+        fprintf(out, "%s %zu\n", name, GetStringInfoLength(profile));
+        fwrite(GetStringInfoDatum(profile), 1, GetStringInfoLength(profile), out);
     }
     ResetImagePropertyIterator(image);
     for (const char *name; (name = GetNextImageProperty(image));) {
-        bool skip = STARTS_WITH(name, PREFIX) || STARTS_WITH(name, "date:") || is_for_coder(name);
-        const char *value = skip ? NULL : GetImageProperty(image, name WITH(exception));
-        if (!value)
-            continue;
-        append(out, name, strlen(name) + 1);
-        append(out, value, strlen(value) + 1);
+        const char *value = GetImageProperty(image, name WITH(exception));
+        if (value && !STARTS_WITH(name, PREFIX) && !STARTS_WITH(name, "date:") && !is_for_coder(name))
+            fprintf(out, "%s=%zu %s\n", name, strlen(value), value);
     }
-    return out;
+    return fclose(out) == 0 ? text : (free(text), NULL);
 }
 
 /* ---- reading ---- */
@@ -359,12 +324,13 @@ static Image *decode_image(call *c, const char *coder)
 static bool attach_capsule(call *c, Image *image, const raiiaf_image_info *form)
 {
     static atomic_uint count;
-    char digest[RAIIAF_DIGEST_SIZE], name[96];
+    char digest[RAIIAF_DIGEST_SIZE], name[32];
     bool none = is_defined(c, PREFIX "carry", "none") || skips_profile(c);
     bool some = none || is_defined(c, PREFIX "carry", "manifest");
     unsigned all = is_defined(c, PREFIX "latents", "drop") ? RAIIAF_CAPSULE_NO_LATENTS : 0;
-    bool wishes = has_wishes(c->info, image);
-    bool digested = !wishes && digest_pixels(c, image, form->channels, form->depth, digest);
+    raiiaf_raster raster = raster_of(image);
+    bool digested =
+        !has_coder_defines(c->info, image) && raiiaf_raster_digest(&raster, NULL, form->channels, form->depth, digest);
     raiiaf_buffer whole = {0}, manifest = {0};
     bool good = !raiiaf_capsule_make(c->file, digested ? digest : NULL, all, &whole, &c->error) &&
                 !raiiaf_capsule_make(c->file, digested ? digest : NULL, RAIIAF_CAPSULE_NO_CHUNKS, &manifest, &c->error);
@@ -377,56 +343,34 @@ static bool attach_capsule(call *c, Image *image, const raiiaf_image_info *form)
     snprintf(name, sizeof name, "%s %u", none ? "none" : some ? "manifest" : "all", atomic_fetch_add(&count, 1));
     if (good && raiiaf_cache_put(cache, name, kept->data, kept->size, NULL) == RAIIAF_OK)
         SetImageArtifact(image, ORIGIN, name);
-    if (good && !wishes) {
-        raiiaf_chunk_info chunk;
-        StringInfo *now = snapshot(image WITH(c->exception));
-        raiiaf_chunk_get(c->file, raiiaf_image_chunk(c->file), &chunk);
-        snprintf(name, sizeof name, SNAPSHOT, chunk.sha256);
-        raiiaf_cache_put(cache, name, GetStringInfoDatum(now), GetStringInfoLength(now), NULL);
-        now = DestroyStringInfo(now);
-    }
+    size_t size;
+    char *traits = good && !has_wishes(c->info, image) ? traits_of(image, &size WITH(c->exception)) : NULL;
+    if (traits)
+        raiiaf_traits_remember(cache, c->file, traits, size);
+    free(traits);
     raiiaf_buffer_free(&whole);
     raiiaf_buffer_free(&manifest);
     return good;
 }
 
-/* The picture: the blob's own image where pinging is enough, NULL where there is none. */
-static Image *read_picture(call *c)
-{
-    static const char *const coders[] = {NULL, "PNG", "JPEG", "WEBP", "BMP"}; /* no other is ever called */
-    raiiaf_image_info form;
-    if (raiiaf_image_chunk(c->file) == RAIIAF_NONE) {
-        complain(c, CoderError, _("no image in this file; raiiaf extract hands out the rest"), c->info->filename);
-        return NULL;
-    }
-    if (raiiaf_image_probe(c->file, &form, &c->error) != RAIIAF_OK)
-        return NULL;
-    if ((size_t)form.format >= sizeof coders / sizeof *coders || !coders[form.format]) {
-        complain(c, CoderError, _("the image is no PNG, JPEG, WebP or BMP; raiiaf extract --image hands it out"),
-                 c->info->filename);
-        return NULL;
-    }
-    if (c->info->ping != MagickFalse) {
-        ping_image(c->image, &form WITH(c->exception));
-        return c->image;
-    }
-    Image *image = decode_image(c, coders[form.format]);
-    if (image && !c->info->stream && !attach_capsule(c, image, &form))
-        image = DestroyImageList(image);
-    return image;
-}
-
 static Image *ReadRAIIAFImage(const ImageInfo *image_info, ExceptionInfo *exception)
 {
+    static const char *const coders[] = {NULL, "PNG", "JPEG", "WEBP", "BMP"}; /* no other is ever called */
     call c = {.info = image_info, .image = AcquireImage(image_info WITH(exception)), .exception = exception};
     Image *image = NULL;
+    raiiaf_image_info form;
     if (OpenBlob(image_info, c.image, ReadBinaryBlobMode, exception) == MagickFalse)
         return DestroyImageList(c.image);
-    if (check_defines(&c) && open_blob(&c) &&
-        (!is_defined(&c, PREFIX "drift", "warn") || !raiiaf_drift_each(c.file, on_drift, &c, &c.error)))
-        image = read_picture(&c);
+    bool good = check_defines(&c) && open_blob(&c) &&
+                (!is_defined(&c, PREFIX "drift", "warn") || !raiiaf_drift_each(c.file, on_drift, &c, &c.error)) &&
+                !raiiaf_image_probe_known(c.file, &form, &c.error);
+    if (good && image_info->ping != MagickFalse)
+        ping_image(image = c.image, &form WITH(exception));
+    else if (good && (image = decode_image(&c, coders[form.format])) && !image_info->stream &&
+             !attach_capsule(&c, image, &form))
+        image = DestroyImageList(image);
     if (!image)
-        pass_on(&c);
+        pass_on(&c, CorruptImageError);
     else if (!is_defined(&c, PREFIX "carry", "none"))
         raiiaf_text_each(c.file, set_property, image);
     raiiaf_close(c.file);
@@ -445,68 +389,39 @@ static Image *ReadRAIIAFImage(const ImageInfo *image_info, ExceptionInfo *except
 
 /* ---- writing ---- */
 
-static bool open_capsule(call *c, raiiaf_file **file, const raiiaf_buffer *capsule)
-{
-    raiiaf_source source;
-    raiiaf_source_memory(&source, capsule->data, capsule->size, c->image->filename, NULL, NULL);
-    return raiiaf_open(file, &source, NULL, &c->error) == RAIIAF_OK;
-}
+/* ImageMagick 7 drops profiles from about 3.9 MB on when it reads a PNG; a smaller one was taken off by somebody. */
+#define DROPPED_SIZE ((size_t)3 << 20)
 
-/* The capsule that ImageMagick 7 didn't read from a PNG because it is large; a small one was taken off by somebody. */
 static raiiaf_buffer capsule_of_source(call *c)
 {
-    const size_t large = 3 << 20;
-    size_t size = 0;
-    struct stat status;
     raiiaf_buffer capsule = {0};
-    if (LocaleCompare(c->image->magick, "PNG") != 0 || skips_profile(c))
-        return capsule;
     ImageInfo *info = AcquireImageInfo();
     CopyMagickString(info->filename, c->image->magick_filename, MagickPathExtent);
-    SetImageInfo(info, 0, c->exception);
-    bool plain = stat(info->filename, &status) == 0 && S_ISREG(status.st_mode) && (size_t)status.st_size > large;
-    void *png = plain ? FileToBlob(info->filename, SIZE_MAX, &size, c->exception) : NULL;
-    if (png && raiiaf_capsule_find(png, size, NULL, &capsule, NULL) == RAIIAF_OK && capsule.size < large)
-        raiiaf_buffer_free(&capsule);
-    RelinquishMagickMemory(png);
+    SetImageInfo(info, 0, c->exception); /* leaves the name alone: "PNG:x.png[50%]" is x.png */
+    if (LocaleCompare(c->image->magick, "PNG") == 0 && !skips_profile(c) &&
+        IsRightsAuthorized(PathPolicyDomain, ReadPolicyRights, info->filename) != MagickFalse)
+        raiiaf_capsule_find_path(info->filename, DROPPED_SIZE, NULL, &capsule, NULL);
     info = DestroyImageInfo(info);
     return capsule;
 }
 
-/* Puts each property raiiaf:* that isn't as `shown` (may be NULL) has it into the manifest. */
+static void each_property(void *user, raiiaf_text_taker take, void *taker)
+{
+    const call *c = user;
+    ResetImagePropertyIterator(c->image);
+    for (const char *name; (name = GetNextImageProperty(c->image));) {
+        const char *text = STARTS_WITH(name, PREFIX) ? GetImageProperty(c->image, name WITH(c->exception)) : NULL;
+        if (text)
+            take(taker, name + sizeof PREFIX - 1, text);
+    }
+}
+
+/* Puts the properties raiiaf:* that aren't as `shown` has them into the manifest. */
 static bool apply_properties(call *c, const raiiaf_file *shown)
 {
     /* These two empty texts and drop backslashes. */
     bool lossy = LocaleCompare(c->image->magick, "MIFF") == 0 || LocaleCompare(c->image->magick, "MPC") == 0;
-    size_t failures = SIZE_MAX, before;
-    do { /* some have to wait for others: gpu.0.driver for gpu.0.name */
-        before = failures;
-        failures = 0;
-        ResetImagePropertyIterator(c->image);
-        for (const char *name; (name = GetNextImageProperty(c->image));) {
-            const char *text = STARTS_WITH(name, PREFIX) ? GetImageProperty(c->image, name WITH(c->exception)) : NULL;
-            if (text && raiiaf_text_apply(c->file, shown, name + sizeof PREFIX - 1, text, lossy ? RAIIAF_TEXT_LOSSY : 0,
-                                          failures ? NULL : &c->error))
-                failures++;
-        }
-    } while (failures && failures < before);
-    return !failures;
-}
-
-/* Whether run lengths make about as small a PNG as zlib's usual search: tried on three bands of the image. */
-static bool suits_runs(call *c)
-{
-    const Image *image = c->image;
-    const raiiaf_samples samples = samples_of(image);
-    uint64_t usual = 0, runs = 0;
-    size_t height = 1 + image->rows / 128;
-    for (size_t i = 0; i < 3 && image->storage_class == DirectClass; i++) {
-        const void *rows =
-            GetVirtualPixels(image, 0, (ssize_t)(image->rows * i / 3), image->columns, height, c->exception);
-        if (!rows || !raiiaf_png_estimate(&samples, rows, (uint32_t)image->columns, (uint32_t)height, &usual, &runs))
-            return false;
-    }
-    return runs < usual + usual / 16;
+    return !raiiaf_text_take(c->file, shown, lossy ? RAIIAF_TEXT_LOSSY : 0, each_property, c, &c->error);
 }
 
 /* A new PNG of the image without anything of ours. */
@@ -528,7 +443,8 @@ static void *encode_image(call *c, size_t *size)
         DeleteImageProperty(clone, name);
         ResetImagePropertyIterator(clone);
     }
-    if (!has_wishes(c->info, c->image) && suits_runs(c)) {
+    raiiaf_raster raster = raster_of(c->image);
+    if (!has_wishes(c->info, c->image) && c->image->storage_class == DirectClass && raiiaf_raster_suits_runs(&raster)) {
         SetImageOption(info, "png:compression-level", "1");
         SetImageOption(info, "png:compression-strategy", "3");
         SetImageOption(info, "png:compression-filter", "5");
@@ -539,35 +455,21 @@ static void *encode_image(call *c, size_t *size)
     return png;
 }
 
-/* Puts the image beside what its capsule holds.  The file looks at `stored` until it is closed. */
-static bool join(call *c, raiiaf_buffer *stored)
+/* Puts the image beside what its capsule holds. */
+static bool join(call *c)
 {
     Image *image = c->image;
-    const char *former = raiiaf_capsule_digest(c->file), *sha256 = raiiaf_capsule_image_sha256(c->file);
-    char digest[RAIIAF_DIGEST_SIZE], name[96];
-    unsigned channels = 4, depth = (unsigned)image->depth;
-    if (former)
-        sscanf(former, "%*[^:]:%*ux%*ux%ux%u", &channels, &depth);
-    bool digested = digest_pixels(c, image, channels, depth, digest);
-    bool unchanged = digested && former && strcmp(digest, former) == 0 && !has_wishes(c->info, image) &&
-                     !is_defined(c, PREFIX "passthrough", "false") && raiiaf_cache_get(cache, sha256, stored);
-    if (unchanged) {
-        raiiaf_buffer then;
-        StringInfo *now = snapshot(image WITH(c->exception));
-        snprintf(name, sizeof name, SNAPSHOT, sha256);
-        unchanged = raiiaf_cache_get(cache, name, &then) && then.size == GetStringInfoLength(now) &&
-                    memcmp(then.data, GetStringInfoDatum(now), then.size) == 0;
-        now = DestroyStringInfo(now);
-        raiiaf_buffer_free(&then);
-    }
-    raiiaf_status status = raiiaf_capsule_join(c->file, stored->data, stored->size, &c->error);
-    if (status == RAIIAF_ERROR_HASH) { /* another file's, with an equal image */
-        unchanged = false;
-        status = raiiaf_capsule_join(c->file, NULL, 0, &c->error);
-    }
-    bool good = status == RAIIAF_OK && apply_properties(c, c->file);
+    char digest[RAIIAF_DIGEST_SIZE];
+    size_t size = 0;
+    bool unchanged;
+    raiiaf_raster raster = raster_of(image);
+    bool digested = raiiaf_raster_digest(&raster, raiiaf_capsule_digest(c->file), 4, (unsigned)image->depth, digest);
+    bool anew = has_wishes(c->info, image) || is_defined(c, PREFIX "passthrough", "false");
+    char *traits = anew ? NULL : traits_of(image, &size WITH(c->exception));
+    bool good = !raiiaf_capsule_unite(c->file, cache, digested ? digest : NULL, traits, size, &unchanged, &c->error) &&
+                apply_properties(c, c->file);
+    free(traits);
     if (good && !unchanged) {
-        size_t size = 0;
         void *png = encode_image(c, &size);
         /* In a colour model that PNG lacks the same samples mean another picture. */
         bool same_model = image->colorspace == sRGBColorspace || image->colorspace == GRAYColorspace ||
@@ -590,7 +492,7 @@ static bool import(call *c)
     bool come = raiiaf_cache_get(cache, id, &capsule);
     void *png = encode_image(c, &size);
     /* Properties that merely outlived their capsule (-strip, +profile) describe nothing any more. */
-    bool good = png && (!come || open_capsule(c, &shown, &capsule)) &&
+    bool good = png && (!come || !raiiaf_open_memory(&shown, capsule.data, capsule.size, "", NULL, &c->error)) &&
                 !raiiaf_import(&c->file, png, size, &options, NULL, &c->error) &&
                 ((!shown && (id || is_stripped(c))) || apply_properties(c, shown));
     RelinquishMagickMemory(png);
@@ -631,27 +533,30 @@ static bool save(call *c, const char *tool)
                                    .progress = on_progress,
                                    .progress_user = c};
     if (is_plain_target(c->info, image WITH(c->exception))) {
-        if (IsRightsAuthorized(PathPolicyDomain, WritePolicyRights, image->filename) == MagickFalse)
-            return complain(c, PolicyError, "NotAuthorized", image->filename);
-        return raiiaf_save_path(c->file, image->filename, &options, &c->error) == RAIIAF_OK;
+        if (IsRightsAuthorized(PathPolicyDomain, WritePolicyRights, image->filename) != MagickFalse)
+            return raiiaf_save_path(c->file, image->filename, &options, &c->error) == RAIIAF_OK;
+        ThrowMagickException(c->exception, GetMagickModule(), PolicyError, "NotAuthorized", "`%s'", image->filename);
+        return false;
     }
     if (raiiaf_save_memory(c->file, &bytes, &options, &c->error) != RAIIAF_OK)
         return false;
     bool good = OpenBlob(c->info, image, WriteBinaryBlobMode, c->exception) != MagickFalse;
     if (good) {
-        good = WriteBlob(image, bytes.size, bytes.data) == (ssize_t)bytes.size;
-        CloseBlob(image); /* what it finds wrong ImageMagick tells */
-        if (!good)
-            complain(c, FileOpenError, "UnableToWriteFile", image->filename);
+        WriteBlob(image, bytes.size, bytes.data);
+        CloseBlob(image);
+        good = GetBlobError(image) == MagickFalse; /* which ImageMagick tells itself */
     }
     raiiaf_buffer_free(&bytes);
     return good;
 }
 
-static MagickBooleanType write_image(const ImageInfo *image_info, Image *image, ExceptionInfo *exception)
+static MagickBooleanType WriteRAIIAFImage(const ImageInfo *image_info, Image *image WITH(ExceptionInfo *exception))
 {
+#if MAGICK6
+    ExceptionInfo *exception = &image->exception;
+#endif
     call c = {.info = image_info, .image = image, .exception = exception};
-    raiiaf_buffer capsule = {0}, stored = {0};
+    raiiaf_buffer capsule = {0};
     const StringInfo *profile = GetImageProfile(image, "raiiaf");
     const char *id = GetImageArtifact(image, ORIGIN);
     if (id && (profile ? *id != 'a' : *id == 'n' && !is_stripped(&c))) /* not "all", or "none" */
@@ -660,24 +565,18 @@ static MagickBooleanType write_image(const ImageInfo *image_info, Image *image, 
         capsule = capsule_of_source(&c);
     if (!capsule.size && profile)
         capsule = (raiiaf_buffer){GetStringInfoDatum(profile), GetStringInfoLength(profile), NULL};
-    bool good = check_defines(&c) &&
-                (capsule.size ? open_capsule(&c, &c.file, &capsule) && join(&c, &stored) : import(&c)) &&
-                save(&c, capsule.size ? "ImageMagick " MagickLibVersionText MagickLibAddendum : NULL);
+    bool good =
+        check_defines(&c) &&
+        (capsule.size
+             ? !raiiaf_open_memory(&c.file, capsule.data, capsule.size, image->filename, NULL, &c.error) && join(&c)
+             : import(&c)) &&
+        save(&c, capsule.size ? "ImageMagick " MagickLibVersionText MagickLibAddendum : NULL);
     if (!good)
-        pass_on(&c);
-    raiiaf_close(c.file); /* which looks at both until then */
+        pass_on(&c, CoderError);
+    raiiaf_close(c.file); /* which looks at it until then */
     raiiaf_buffer_free(&capsule);
-    raiiaf_buffer_free(&stored);
     return good ? MagickTrue : MagickFalse;
 }
-
-#if MAGICK6
-static MagickBooleanType WriteRAIIAFImage(const ImageInfo *image_info, Image *image)
-{
-    return write_image(image_info, image, &image->exception);
-}
-#define write_image WriteRAIIAFImage
-#endif
 
 /* ---- registration ---- */
 
@@ -706,7 +605,7 @@ ModuleExport size_t RegisterRAIIAFImage(void)
     if (depth != MAGICKCORE_QUANTUM_DEPTH || (strstr(GetMagickFeatures(), "HDRI") != NULL) != MAGICKCORE_HDRI_ENABLE ||
         (!cache && raiiaf_cache_new(&cache, CACHE_SIZE, NULL) != RAIIAF_OK))
         return 0; /* which ImageMagick reports as a mismatch */
-    register_format("RAIIAF", "Rich AI Image Artifact Format", (EncodeImageHandler *)write_image);
+    register_format("RAIIAF", "Rich AI Image Artifact Format", (EncodeImageHandler *)WriteRAIIAFImage);
     register_format("GEN5", "Rich AI Image Artifact Format's predecessor", NULL);
     return MagickImageCoderSignature;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * estimate.c - which of zlib's strategies suits a picture, told from a few of its rows: for hosts whose PNG encoder
- * takes long, and can be told.  The rows are filtered as libpng does it by itself and deflated both ways.
+ * raster.c - what is told of a picture in a host's memory: its digest, and which of zlib's strategies suits it, for
+ * hosts whose PNG encoder takes long and can be told.  For that, a few rows are filtered as libpng would and deflated
+ * both ways.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -13,17 +14,48 @@
 #include <string.h>
 #include <zlib.h>
 
+/* Of a picture in memory that is one look at it; of one on disk it bounds what is read at a time. */
+#define PIXELS_AT_ONCE (UINT32_C(4) << 20)
+
+bool raiiaf_raster_digest(const raiiaf_raster *raster, const char *like, unsigned channels, unsigned depth,
+                          char digest[RAIIAF_DIGEST_SIZE])
+{
+    raiiaf_pixels *pixels;
+    uint32_t form[4] = {0, 0, channels, depth > 8 ? 16 : 8}, step;
+    const char *hash;
+    if (like && !rf_digest_form(like, form, &hash))
+        return false;
+    if (raiiaf_pixels_begin(&pixels, raster->width, raster->height, form[2], form[3], NULL) != RAIIAF_OK)
+        return false;
+    step = 1 + PIXELS_AT_ONCE / raster->width;
+    bool good = true;
+    for (uint32_t y = 0; good && y < raster->height; y += step) {
+        uint32_t height = raster->height - y < step ? raster->height - y : step;
+        const void *rows = raster->rows(raster->user, y, height);
+        good = rows != NULL;
+        if (good)
+            raiiaf_pixels_update_samples(pixels, &raster->samples, rows, (size_t)raster->width * height,
+                                         raster->threads);
+    }
+    return raiiaf_pixels_end(pixels, good ? digest : NULL);
+}
+
+/* ---- zlib's strategy ---- */
+
+#define BANDS 3       /* of the picture are looked at */
+#define BAND_PART 128 /* each this part of its height */
+#define TOLERANCE 16  /* this part more bytes than the usual search's are worth the time */
 #define USUAL_LEVEL 6
 #define FILTERS 5
 
-typedef struct rows {
+typedef struct sample {
     size_t length; /* bytes of a row */
     size_t pixel;  /* of a pixel */
     size_t count;
     uint8_t *data;     /* the rows themselves */
     uint8_t *filtered; /* each with a byte before it that tells the filter */
     uint8_t *trial;
-} rows;
+} sample;
 
 static uint8_t paeth(int a, int b, int c)
 {
@@ -32,7 +64,7 @@ static uint8_t paeth(int a, int b, int c)
 }
 
 /* The sum that libpng goes by: the smaller, the better the row will compress. */
-static uint64_t filter(const rows *r, unsigned type, const uint8_t *row, const uint8_t *above, uint8_t *out)
+static uint64_t filter(const sample *r, unsigned type, const uint8_t *row, const uint8_t *above, uint8_t *out)
 {
     uint64_t sum = 0;
     for (size_t i = 0; i < r->length; i++) {
@@ -46,7 +78,7 @@ static uint64_t filter(const rows *r, unsigned type, const uint8_t *row, const u
     return sum;
 }
 
-static void filter_row(const rows *r, size_t y)
+static void filter_row(const sample *r, size_t y)
 {
     const uint8_t *row = r->data + y * r->length, *above = y ? row - r->length : NULL;
     uint8_t *out = r->filtered + y * (r->length + 1);
@@ -76,13 +108,13 @@ static size_t deflated(const uint8_t *data, size_t size, int level, int strategy
     return total;
 }
 
-bool raiiaf_png_estimate(const raiiaf_samples *layout, const void *data, uint32_t width, uint32_t height,
-                         uint64_t *usual, uint64_t *runs)
+static bool estimate(const raiiaf_samples *layout, const void *data, uint32_t width, uint32_t height, uint64_t *usual,
+                     uint64_t *runs)
 {
     bool alpha = layout->channel[3] >= 0, gray = layout->channel[0] == layout->channel[1];
     bool deep = !layout->narrow && layout->type != RAIIAF_SAMPLES_8;
     size_t samples = (gray ? 1 : 3) + (size_t)alpha, count = (size_t)width * height;
-    rows r = {.pixel = samples * (deep ? 2 : 1), .count = height};
+    sample r = {.pixel = samples * (deep ? 2 : 1), .count = height};
     uint64_t size;
     if (!count || !rf_multiply(count, 8, &size) || size > UINT32_MAX / 2)
         return false;
@@ -112,4 +144,16 @@ bool raiiaf_png_estimate(const raiiaf_samples *layout, const void *data, uint32_
     free(r.filtered);
     free(r.trial);
     return good;
+}
+
+bool raiiaf_raster_suits_runs(const raiiaf_raster *raster)
+{
+    uint64_t usual = 0, runs = 0;
+    uint32_t height = 1 + raster->height / BAND_PART;
+    for (uint64_t i = 0; i < BANDS; i++) {
+        const void *rows = raster->rows(raster->user, (uint32_t)(raster->height * i / BANDS), height);
+        if (!rows || !estimate(&raster->samples, rows, raster->width, height, &usual, &runs))
+            return false;
+    }
+    return runs < usual + usual / TOLERANCE;
 }
