@@ -623,6 +623,46 @@ TEST(ComfyUi, PassesBypassedNodes)
     EXPECT_EQ(0u, found.count("loras"));
 }
 
+TEST(ComfyUi, OpensSubgraphs)
+{
+    const std::string workflow = R"j({"nodes": [
+        {"id": 1, "type": "sub", "inputs": [{"name": "text", "widget": {"name": "text"}, "link": null},
+         {"name": "seed", "widget": {"name": "seed"}, "link": 2}, {"name": "steps", "widget": {"name": "steps"}, "link": null}],
+         "outputs": [{"name": "IMAGE"}], "widgets_values": ["promoted /* not sent */text", 1, 33]},
+        {"id": 2, "type": "SaveImage", "inputs": [{"name": "images", "link": 1}]},
+        {"id": 3, "type": "PrimitiveInt", "widgets_values": [77, "fixed"]}],
+        "links": [[1, 1, 0, 2, 0, "IMAGE"], [2, 3, 0, 1, 1, "INT"]],
+        "definitions": {"subgraphs": [{"id": "sub", "inputs": [{"name": "text"}, {"name": "seed"}, {"name": "steps"}],
+         "outputs": [{"name": "IMAGE", "linkIds": [15]}],
+         "nodes": [
+          {"id": 1, "type": "CLIPTextEncode", "inputs": [{"name": "text", "widget": {"name": "text"}, "link": 10}],
+           "widgets_values": ["stale"]},
+          {"id": 2, "type": "KSampler", "inputs": [{"name": "positive", "link": 11}, {"name": "model", "link": 14},
+           {"name": "seed", "widget": {"name": "seed"}, "link": 12}, {"name": "steps", "widget": {"name": "steps"}, "link": 13}],
+           "widgets_values": [5, "fixed", 6, 7, "euler", "normal", 1]},
+          {"id": 3, "type": "CheckpointLoaderSimple", "widgets_values": ["m.ckpt"]},
+          {"id": 4, "type": "VAEDecode", "inputs": [{"name": "samples", "link": 16}]}],
+         "links": [{"id": 10, "origin_id": -10, "origin_slot": 0}, {"id": 11, "origin_id": 1, "origin_slot": 0},
+          {"id": 12, "origin_id": -10, "origin_slot": 1}, {"id": 13, "origin_id": -10, "origin_slot": 2},
+          {"id": 14, "origin_id": 3, "origin_slot": 0}, {"id": 15, "origin_id": 4, "origin_slot": 0},
+          {"id": 16, "origin_id": 2, "origin_slot": 0}]}]}})j";
+    Told found = told(png({{"workflow", workflow}}));
+    EXPECT_EQ("promoted text", found["prompt"]);
+    EXPECT_EQ("77", found["seed"]);
+    EXPECT_EQ("33", found["steps"]);
+    EXPECT_EQ("m.ckpt", found["model_name"]);
+    EXPECT_NE(std::string::npos, found["sampler_passes"].find("\"1:2\"")) << found["sampler_passes"];
+}
+
+// A subgraph in itself ends somewhere.
+TEST(ComfyUi, BearsSubgraphsInThemselves)
+{
+    Told found = told(png({{"workflow", R"j({"nodes": [{"id": 1, "type": "sub"}, {"id": 2, "type": "sub"}], "links": [],
+        "definitions": {"subgraphs": [{"id": "sub", "nodes": [{"id": 1, "type": "sub"}, {"id": 2, "type": "sub"},
+        {"id": 3, "type": "sub"}], "links": [], "outputs": [{"linkIds": [1]}]}]}})j"}}));
+    EXPECT_EQ(0u, found.count("seed"));
+}
+
 // ---- hostile graphs ----
 
 std::string many(size_t count, const std::function<std::string(size_t)> &node)

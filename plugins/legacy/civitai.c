@@ -11,18 +11,15 @@
 
 static const legacy_text *find_graph(legacy_input *in)
 {
-    for (size_t i = legacy_count(in); i-- > 0;) {
-        const legacy_text *text = legacy_at(in, i);
-        if (legacy_looks_json(text) && legacy_contains(text, "\"extraMetadata\""))
-            return text;
-    }
-    return NULL;
+    const legacy_text *text = legacy_find(in, "png:", "prompt");
+    return legacy_contains(text, "\"extraMetadata\"") ? text : legacy_find_json(in, "\"extraMetadata\"");
 }
 
+/* ComfyUI's savers name the models in the same way. */
 static const legacy_text *find_text(legacy_input *in)
 {
     const legacy_text *text = legacy_find_parameters(in);
-    return legacy_contains(text, "Civitai resources: [") ? text : NULL;
+    return legacy_contains(text, "Civitai resources: [") && !legacy_contains(text, "Version: ComfyUI") ? text : NULL;
 }
 
 static bool identify(legacy_input *in)

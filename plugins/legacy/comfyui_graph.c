@@ -352,11 +352,11 @@ const comfy_node *comfy_any_linked(const comfy_graph *graph, const comfy_node *n
     return found;
 }
 
-/* Several things in one output: a model with its prompts, sizes and so on. */
+/* A link to several things in one: a model with its prompts, sizes and so on. */
 bool comfy_is_bundle(const legacy_json *input)
 {
     static const char *const words[] = {"pipe", "ctx", "context", "sdxl_tuple", NULL};
-    return any_part(input, words);
+    return input->type == RAIIAF_JSON_ARRAY && any_part(input, words);
 }
 
 bool comfy_is_latent(const legacy_json *input)
@@ -365,6 +365,8 @@ bool comfy_is_latent(const legacy_json *input)
                                         "on_true", "on_false", "stage_c", "source", NULL};
     static const char *const words[] = {"latent", "sample", "image", "pixel",       "frame",
                                         "video",  "any_",   "input", "destination", NULL};
+    if (input->type != RAIIAF_JSON_ARRAY)
+        return false;
     for (size_t i = 0; names[i]; i++)
         if (comfy_named(input, names[i]))
             return true;

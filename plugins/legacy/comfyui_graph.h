@@ -2,9 +2,9 @@
 /*
  * comfyui_graph.h - a ComfyUI graph, for the files of this driver alone.
  *
- * comfyui_graph.c holds the nodes and answers what a link leads to, comfyui_workflow.c makes a graph of what the editor
- * saves, comfyui_walk.c finds the sampler that made the image and its settings, comfyui_text.c its prompts and
- * comfyui_model.c its model and size, comfyui.c finds the texts and is the driver.
+ * comfyui_graph.c holds the nodes and answers what a link leads to, comfyui_workflow.c and comfyui_widgets.c make a
+ * graph of what the editor saves, comfyui_walk.c finds the sampler that made the image and its settings, comfyui_text.c
+ * its prompts and comfyui_model.c its model and size, comfyui.c finds the texts and is the driver.
  *
  * A graph is hostile: it may be cyclic, deep, or a diamond of diamonds.  Whoever follows a link enters the node first,
  * which fails for a node that is being visited, below a depth, and when the graph's budget is used up; he leaves it
@@ -34,6 +34,7 @@ typedef struct comfy_graph {
     size_t count;
     size_t budget; /* of inputs that may still be looked at */
     unsigned depth;
+    bool edited; /* as the editor has it: texts hold comments that the API isn't told */
 } comfy_graph;
 
 /* Of the API's object {"id": {"class_type", "inputs"}}; false if no node is in it. */
@@ -45,6 +46,19 @@ bool comfy_read_workflow(comfy_graph *graph, legacy_input *in, const legacy_json
 bool comfy_begin(comfy_graph *graph, legacy_input *in, size_t most);
 void comfy_add(comfy_graph *graph, const char *id, size_t size, const legacy_json *type, const legacy_json *inputs);
 bool comfy_end(comfy_graph *graph);
+
+/* An object of inputs that is being made: values under names, of which only name and name_size are looked at.  The
+   value's contents are shared. */
+typedef struct comfy_maker {
+    legacy_input *in;
+    legacy_json *object;
+    const legacy_json **tail;
+} comfy_maker;
+bool comfy_make(comfy_maker *maker, legacy_input *in);
+bool comfy_put(comfy_maker *maker, const legacy_json *name, const legacy_json *value);
+legacy_json comfy_name(const char *name);
+/* The values of an editor's node, under their names. */
+void comfy_put_widgets(comfy_maker *maker, const legacy_json *node, const legacy_json *type);
 
 bool comfy_enter(comfy_graph *graph, comfy_node *node);
 /* For a search that remembers what it found out about each node: costs nothing. */
@@ -78,9 +92,9 @@ bool comfy_has_part(const legacy_json *input, const char *part);
 /* Whether it has any of these inputs (NULL ends the names); the node that the first linked one of them leads to. */
 bool comfy_has_any(const comfy_node *node, const char *const *names);
 const comfy_node *comfy_any_linked(const comfy_graph *graph, const comfy_node *node, const char *const *names);
-/* Several things in one: a model with its prompts, sizes and so on. */
+/* Links to several things in one: a model with its prompts, sizes and so on. */
 bool comfy_is_bundle(const legacy_json *input);
-/* A latent, or the image that becomes one. */
+/* Links to a latent, or to the image that becomes one. */
 bool comfy_is_latent(const legacy_json *input);
 
 /* ---- what a graph tells ---- */

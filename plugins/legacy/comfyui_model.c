@@ -140,30 +140,33 @@ static void add_lora(lora_list *loras, const legacy_json *name, const legacy_jso
     legacy_append_string(json, "]");
 }
 
-/* Several in one node, numbered, each with a switch; or objects {"on", "lora", "strength"}. */
-static void add_stack(comfy_graph *graph, comfy_node *node, lora_list *loras)
+/* One of several in a node, each with a switch. */
+static void add_numbered(comfy_graph *graph, comfy_node *node, lora_list *loras, int i)
 {
     static const char *const strengths[] = {"model_weight_", "model_str_", "lora_wt_", "strength_"};
+    const legacy_json *strength = NULL;
     char name[32];
-    bool numbered = false;
-    for (const legacy_json *input = comfy_first_input(node); input && !numbered; input = input->next)
-        numbered = comfy_begins(input, "lora_name_");
-    for (int i = 1; numbered && i <= 32; i++) {
-        const legacy_json *strength = NULL;
-        snprintf(name, sizeof name, "switch_%d", i);
-        if (legacy_is(legacy_member(node->inputs, name), "Off"))
-            continue;
-        for (size_t j = 0; !strength && j < sizeof strengths / sizeof *strengths; j++) {
-            snprintf(name, sizeof name, "%s%d", strengths[j], i);
-            strength = legacy_member(node->inputs, name);
-        }
-        snprintf(name, sizeof name, "lora_name_%d", i);
-        add_lora(loras, comfy_string(graph, node, (const char *const[]){name, NULL}), strength);
+    snprintf(name, sizeof name, "switch_%d", i);
+    if (legacy_is(legacy_member(node->inputs, name), "Off"))
+        return;
+    for (size_t j = 0; !strength && j < sizeof strengths / sizeof *strengths; j++) {
+        snprintf(name, sizeof name, "%s%d", strengths[j], i);
+        strength = legacy_member(node->inputs, name);
     }
+    snprintf(name, sizeof name, "lora_name_%d", i);
+    add_lora(loras, comfy_string(graph, node, (const char *const[]){name, NULL}), strength);
+}
+
+/* Several in one node: numbered, or objects {"on", "lora", "strength"}. */
+static void add_stack(comfy_graph *graph, comfy_node *node, lora_list *loras)
+{
+    int count = 0;
     for (const legacy_json *input = comfy_first_input(node); input; input = input->next) {
         const legacy_json *on = legacy_member(input, "on");
         if (on && on->type == RAIIAF_JSON_BOOLEAN && *on->spelling == 't')
             add_lora(loras, legacy_member(input, "lora"), legacy_member(input, "strength"));
+        else if (comfy_begins(input, "lora_name_"))
+            add_numbered(graph, node, loras, ++count);
     }
 }
 

@@ -48,6 +48,31 @@ static void add_part(text_walk *walk, text_parts *parts, const char *text, size_
     parts->list[parts->count++] = (text_part){text, size};
 }
 
+/* A comment as C has it ends where the text does, if nowhere else; `at` is behind its first two characters. */
+static const char *after_comment(const char *at, const char *end)
+{
+    const char *stop = at[-1] == '*' ? memmem(at, (size_t)(end - at), "*/", 2) : memchr(at, '\n', (size_t)(end - at));
+    if (!stop)
+        return end;
+    return at[-1] == '*' ? stop + 2 : stop;
+}
+
+/* The text without the editor's comments: what it sends. */
+static const char *without_comments(text_walk *walk, const char *text, size_t *size)
+{
+    const char *end = text + *size, *at = text;
+    legacy_string string = {.in = walk->graph->in};
+    while (at < end) {
+        const char *slash = memchr(at, '/', (size_t)(end - at));
+        bool comment = slash && end - slash > 1 && (slash[1] == '*' || slash[1] == '/');
+        const char *stop = comment ? slash : slash ? slash + 1 : end;
+        legacy_append(&string, at, (size_t)(stop - at));
+        at = comment ? after_comment(slash + 2, end) : stop;
+    }
+    *size = string.size;
+    return string.text ? string.text : "";
+}
+
 /* Text, or what a link leads to.  True if there is a text, though it may be empty. */
 static bool gather_value(text_walk *walk, text_parts *parts, const legacy_json *value)
 {
@@ -56,6 +81,8 @@ static bool gather_value(text_walk *walk, text_parts *parts, const legacy_json *
     int slot = -1;
     if (value && value->type == RAIIAF_JSON_STRING) {
         const char *text = value->size - 2 <= walk->left ? comfy_text(walk->graph->in, value, &size) : NULL;
+        if (text && walk->graph->edited)
+            text = without_comments(walk, text, &size);
         if (text)
             add_part(walk, parts, text, size);
         return text != NULL;
@@ -83,6 +110,8 @@ static bool join(text_walk *walk, const text_parts *parts, const char *between, 
 static bool is_for(const legacy_json *input, bool negative)
 {
     const char *word = negative ? "negative" : "positive";
+    if (input->type != RAIIAF_JSON_STRING && input->type != RAIIAF_JSON_ARRAY)
+        return false;
     return comfy_begins(input, word) || comfy_ends(input, word) || comfy_begins(input, negative ? "neg_" : "pos_");
 }
 
@@ -111,12 +140,16 @@ static bool gather_role(text_walk *walk, text_parts *parts, const comfy_node *no
  */
 static bool is_author(const comfy_graph *graph, const comfy_node *node)
 {
-    static const char *const names[] = {"max_length",  "max_tokens",    "max_new_tokens",
-                                        "temperature", "sampling_mode", NULL};
-    static const char *const images[] = {"image", "images", NULL};
+    static const char *const models[] = {"max_length",  "max_tokens",    "max_new_tokens",
+                                         "temperature", "sampling_mode", NULL};
+    static const char *const services[] = {
+        "system_prompt", "system_message", "system_content", "instruction", "api_key", "url", "image", "images", NULL};
     static const char *const encoders[] = {"clip", "vae", "conditioning", "text_encoder", "t5", NULL};
-    return comfy_has_any(node, names) ||
-           (comfy_any_linked(graph, node, images) && !comfy_any_linked(graph, node, encoders));
+    const legacy_json *model = legacy_member(node->inputs, "model");
+    if (comfy_has_any(node, models))
+        return true;
+    return !comfy_any_linked(graph, node, encoders) &&
+           (comfy_has_any(node, services) || (model && model->type == RAIIAF_JSON_STRING));
 }
 
 /* The node's own text.  Those that are encoded side by side count together. */
@@ -208,11 +241,20 @@ static bool gather_strung(text_walk *walk, text_parts *all, const comfy_node *no
     return found;
 }
 
+/* Whether any of the inputs could be one of several. */
+static bool may_be_strung(const comfy_node *node, const char *name)
+{
+    for (const legacy_json *input = comfy_first_input(node); input; input = input->next)
+        if (input->name_size > strlen(name) && comfy_begins(input, name))
+            return true;
+    return false;
+}
+
 static bool gather_concatenated(text_walk *walk, text_parts *parts, const comfy_node *node)
 {
     static const char *const names[] = {"string", "text", "prompt", "str"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        for (int form = 0; form < 3; form++)
+        for (int form = 0; form < 3 && may_be_strung(node, names[i]); form++)
             if (several(node, names[i], form, 0) || several(node, names[i], form, 1))
                 return gather_strung(walk, parts, node, names[i], form);
     return false;
@@ -222,6 +264,8 @@ static bool gather_concatenated(text_walk *walk, text_parts *parts, const comfy_
 
 static bool is_embedded(const legacy_json *input)
 {
+    if (input->type != RAIIAF_JSON_ARRAY)
+        return false;
     return comfy_has_part(input, "text_embeds") || comfy_has_part(input, "prompt_embeds") ||
            comfy_has_part(input, "hyvid_embeds");
 }
@@ -287,7 +331,7 @@ static bool gather_shown(text_walk *walk, text_parts *parts, const comfy_node *n
 static bool gather(text_walk *walk, text_parts *parts, comfy_node *node, int slot)
 {
     static const char *const guidance[] = {"guidance", NULL};
-    bool start = walk->start, author = is_author(walk->graph, node);
+    bool start = walk->start, author = !start && is_author(walk->graph, node);
     walk->start = false;
     if (!walk->negative && !walk->guidance)
         walk->guidance = comfy_number(walk->graph, node, guidance);

@@ -242,6 +242,7 @@ static void set_passes(comfy_graph *graph, comfy_node *base, legacy_output *out)
 
 bool comfy_walk(comfy_graph *graph, legacy_output *out)
 {
+    static const char *const eta[] = {"eta", NULL};
     comfy_node *base = find_base(graph);
     if (!base)
         return false;
@@ -252,6 +253,7 @@ bool comfy_walk(comfy_graph *graph, legacy_output *out)
     legacy_set_json(out, "sampler", pass.sampler);
     legacy_set_json(out, "scheduler", pass.scheduler);
     legacy_set_json(out, "cfg_scale", pass.cfg);
+    legacy_set_json(out, "eta", beyond(graph, base, "sampler", eta, comfy_number));
     comfy_set_model(graph, base, out);
     comfy_set_size(graph, base, out);
     set_passes(graph, base, out);

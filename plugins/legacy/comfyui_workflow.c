@@ -2,9 +2,8 @@
 /*
  * comfyui_workflow.c - a graph of what the editor saves, where the API's graph isn't there.
  *
- * The editor's nodes have inputs that name a link, and widgets whose values are listed by position alone.  What the
- * positions mean is told by the inputs that newer editors list for each widget, or, for the nodes that matter, by a
- * table.  Values of other nodes stay unknown.
+ * The editor's nodes have inputs that name a link, and nodes that are switched off or stand for a whole subgraph.  As
+ * the API does, those are left out: links go past them, and a node in a subgraph is called "subgraph:node".
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -15,78 +14,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BYPASSED_MOST 64 /* nodes in a row */
+#define HOPS_MOST 64   /* past nodes that are left out */
+#define SCOPES_MOST 64 /* the graph itself and its subgraphs */
+#define DEPTH_MOST 8
+#define NODES_MOST 200000
 #define BUDGET ((size_t)1 << 20)
-
-/* The widgets of a node type, in order, without the one that tells what becomes of a seed after each run. */
-static const struct {
-    const char *type, *widgets[12];
-} known[] = {
-    {"KSampler", {"seed", "steps", "cfg", "sampler_name", "scheduler", "denoise"}},
-    {"KSamplerAdvanced",
-     {"add_noise", "noise_seed", "steps", "cfg", "sampler_name", "scheduler", "start_at_step", "end_at_step",
-      "return_with_leftover_noise"}},
-    {"KSampler (Efficient)", {"seed", "steps", "cfg", "sampler_name", "scheduler", "denoise"}},
-    {"SamplerCustom", {"add_noise", "noise_seed", "cfg"}},
-    {"RandomNoise", {"noise_seed"}},
-    {"KSamplerSelect", {"sampler_name"}},
-    {"BasicScheduler", {"scheduler", "steps", "denoise"}},
-    {"SDTurboScheduler", {"steps", "denoise"}},
-    {"KarrasScheduler", {"steps", "sigma_max", "sigma_min", "rho"}},
-    {"ExponentialScheduler", {"steps", "sigma_max", "sigma_min"}},
-    {"LTXVScheduler", {"steps", "max_shift", "base_shift", "stretch", "terminal"}},
-    {"Flux2Scheduler", {"steps", "width", "height"}},
-    {"CFGGuider", {"cfg"}},
-    {"DualCFGGuider", {"cfg_conds", "cfg_cond2_negative"}},
-    {"FluxGuidance", {"guidance"}},
-    {"CLIPTextEncode", {"text"}},
-    {"CLIPTextEncodeFlux", {"clip_l", "t5xxl", "guidance"}},
-    {"CLIPTextEncodeSD3", {"clip_l", "clip_g", "t5xxl", "empty_padding"}},
-    {"CLIPTextEncodeSDXL",
-     {"width", "height", "crop_w", "crop_h", "target_width", "target_height", "text_g", "text_l"}},
-    {"CLIPTextEncodeSDXLRefiner", {"ascore", "width", "height", "text"}},
-    {"TextEncodeQwenImageEdit", {"prompt"}},
-    {"TextEncodeQwenImageEditPlus", {"prompt"}},
-    {"GLIGENTextBoxApply", {"text", "width", "height", "x", "y"}},
-    {"CheckpointLoaderSimple", {"ckpt_name"}},
-    {"CheckpointLoader", {"config_name", "ckpt_name"}},
-    {"unCLIPCheckpointLoader", {"ckpt_name"}},
-    {"ImageOnlyCheckpointLoader", {"ckpt_name"}},
-    {"CheckpointLoaderNF4", {"ckpt_name"}},
-    {"UNETLoader", {"unet_name", "weight_dtype"}},
-    {"UnetLoaderGGUF", {"unet_name"}},
-    {"LoraLoader", {"lora_name", "strength_model", "strength_clip"}},
-    {"LoraLoaderModelOnly", {"lora_name", "strength_model"}},
-    {"EmptyLatentImage", {"width", "height", "batch_size"}},
-    {"EmptySD3LatentImage", {"width", "height", "batch_size"}},
-    {"EmptyFlux2LatentImage", {"width", "height", "batch_size"}},
-    {"EmptyHunyuanLatentVideo", {"width", "height", "length", "batch_size"}},
-    {"EmptyHunyuanImageLatent", {"width", "height", "batch_size"}},
-    {"EmptyLTXVLatentVideo", {"width", "height", "length", "batch_size"}},
-    {"EmptyMochiLatentVideo", {"width", "height", "length", "batch_size"}},
-    {"StableCascade_EmptyLatentImage", {"width", "height", "compression", "batch_size"}},
-    {"LatentUpscale", {"upscale_method", "width", "height", "crop"}},
-    {"SVD_img2vid_Conditioning", {"width", "height", "video_frames", "motion_bucket_id", "fps", "augmentation_level"}},
-    {"WanImageToVideo", {"width", "height", "length", "batch_size"}},
-    {"PrimitiveNode", {"value"}},
-    {"PrimitiveInt", {"value"}},
-    {"PrimitiveFloat", {"value"}},
-    {"PrimitiveString", {"value"}},
-    {"PrimitiveStringMultiline", {"value"}},
-    {"PrimitiveBoolean", {"value"}},
-    {"StringConcatenate", {"string_a", "string_b", "delimiter"}},
-    {"Seed (rgthree)", {"seed"}},
-    {"ShowText|pysssss", {"text_0"}},
-};
 
 /* ---- what the editor saves ---- */
 
 typedef struct map_entry {
     const char *key;
     size_t size;
-    const legacy_json *value;  /* a node's inputs; the id of the node that a link comes from; the id of a link */
-    const legacy_json *output; /* a node's outputs; the number of the one that a link comes from */
-    uint64_t mode;             /* of a node */
+    const legacy_json *value;            /* a node; the id of the node that a link comes from; the id of a link */
+    const legacy_json *output;           /* the number of the one that a link comes from */
+    const legacy_json *inputs, *outputs; /* of a node */
+    uint64_t mode;
+    struct editor_scope *inner; /* what a node stands for */
 } map_entry;
 
 typedef struct name_map {
@@ -94,12 +37,23 @@ typedef struct name_map {
     size_t count;
 } name_map;
 
-typedef struct editor_graph {
-    legacy_input *in;
+/* The graph, or a subgraph each time that it's used. */
+typedef struct editor_scope {
     name_map links; /* by id */
     name_map nodes; /* by id */
     name_map sets;  /* the SetNodes, by the name under which each keeps a value */
-    size_t budget;  /* of inputs of bypassed nodes that may still be looked at */
+    const legacy_json *graph;
+    const char *prefix; /* of ids: "30:" */
+    struct editor_scope *outer;
+    const map_entry *instance; /* the node that stands for it there */
+} editor_scope;
+
+typedef struct editor_graph {
+    legacy_input *in;
+    name_map subgraphs; /* by id */
+    editor_scope scopes[SCOPES_MOST];
+    size_t scope_count, node_count;
+    size_t budget; /* of members that may still be looked at while links are followed */
 } editor_graph;
 
 static int by_key(const void *a, const void *b)
@@ -161,44 +115,88 @@ static uint64_t mode_of(const legacy_json *node)
     return legacy_uint64(legacy_member(node, "mode"), &number) ? number : ALWAYS;
 }
 
-static void add_link(editor_graph *editor, const legacy_json *link)
+static void add_link(editor_graph *editor, editor_scope *scope, const legacy_json *link)
 {
-    map_entry *entry = add(editor->in, &editor->links, link_part(link, 0), link_part(link, 1));
+    map_entry *entry = add(editor->in, &scope->links, link_part(link, 0), link_part(link, 1));
     if (entry)
         entry->output = link_part(link, 2);
 }
 
-static void add_node(editor_graph *editor, const legacy_json *node)
+static void add_node(editor_graph *editor, editor_scope *scope, const legacy_json *node)
 {
+    map_entry *entry = add(editor->in, &scope->nodes, legacy_member(node, "id"), node);
     const legacy_json *inputs = legacy_member(node, "inputs");
-    map_entry *entry = add(editor->in, &editor->nodes, legacy_member(node, "id"), inputs);
     if (entry) {
-        entry->output = legacy_member(node, "outputs");
+        entry->inputs = inputs;
+        entry->outputs = legacy_member(node, "outputs");
         entry->mode = mode_of(node);
     }
     if (legacy_is(legacy_member(node, "type"), "SetNode"))
-        add(editor->in, &editor->sets, widget(node, 0), legacy_member(legacy_element(inputs, 0), "link"));
+        add(editor->in, &scope->sets, widget(node, 0), legacy_member(legacy_element(inputs, 0), "link"));
 }
 
-static bool read_editor(editor_graph *editor, legacy_input *in, const legacy_json *root)
+static editor_scope *open_scope(editor_graph *editor, const legacy_json *graph)
 {
-    const legacy_json *links = legacy_member(root, "links"), *nodes = legacy_member(root, "nodes");
+    const legacy_json *links = legacy_member(graph, "links"), *nodes = legacy_member(graph, "nodes");
     size_t link_count = length(links), node_count = length(nodes);
-    map_entry *entries = legacy_alloc(in, (link_count + 2 * node_count + 1) * sizeof *entries);
-    *editor = (editor_graph){.in = in,
-                             .budget = BUDGET,
-                             .links.entries = entries,
-                             .nodes.entries = entries + link_count,
-                             .sets.entries = entries + link_count + node_count};
-    if (!entries || node_count == 0)
-        return false;
+    map_entry *entries;
+    if (node_count == 0 || editor->scope_count == SCOPES_MOST || node_count > NODES_MOST - editor->node_count)
+        return NULL;
+    entries = legacy_alloc(editor->in, (link_count + 2 * node_count) * sizeof *entries);
+    if (!entries)
+        return NULL;
+    struct editor_scope *scope = &editor->scopes[editor->scope_count++];
+    scope->graph = graph;
+    scope->prefix = "";
+    scope->links.entries = entries;
+    scope->nodes.entries = entries + link_count;
+    scope->sets.entries = entries + link_count + node_count;
+    editor->node_count += node_count;
     for (const legacy_json *link = links ? links->child : NULL; link; link = link->next)
-        add_link(editor, link);
+        add_link(editor, scope, link);
     for (const legacy_json *node = nodes->child; node; node = node->next)
-        add_node(editor, node);
-    sort(&editor->links);
-    sort(&editor->nodes);
-    sort(&editor->sets);
+        add_node(editor, scope, node);
+    sort(&scope->links);
+    sort(&scope->nodes);
+    sort(&scope->sets);
+    return scope;
+}
+
+static const char *inner_prefix(editor_graph *editor, const editor_scope *outer, const map_entry *node)
+{
+    legacy_string prefix = {.in = editor->in};
+    if (!legacy_append_string(&prefix, outer->prefix) || !legacy_append(&prefix, node->key, node->size) ||
+        !legacy_append_string(&prefix, ":"))
+        return "";
+    return prefix.text;
+}
+
+static void open_inner(editor_graph *editor, editor_scope *outer, unsigned depth)
+{
+    for (size_t i = 0; i < outer->nodes.count && depth < DEPTH_MOST; i++) {
+        map_entry *node = &outer->nodes.entries[i];
+        const map_entry *subgraph = lookup(editor->in, &editor->subgraphs, legacy_member(node->value, "type"));
+        if (!subgraph || node->mode == NEVER || node->mode == BYPASS ||
+            !(node->inner = open_scope(editor, subgraph->value)))
+            continue;
+        node->inner->outer = outer;
+        node->inner->instance = node;
+        node->inner->prefix = inner_prefix(editor, outer, node);
+        open_inner(editor, node->inner, depth + 1);
+    }
+}
+
+static bool open_editor(editor_graph *editor, const legacy_json *root)
+{
+    const legacy_json *subgraphs = legacy_member(legacy_member(root, "definitions"), "subgraphs");
+    editor_scope *outermost = open_scope(editor, root);
+    editor->subgraphs.entries = legacy_alloc(editor->in, (length(subgraphs) + 1) * sizeof *editor->subgraphs.entries);
+    if (!outermost || !editor->subgraphs.entries)
+        return false;
+    for (const legacy_json *subgraph = subgraphs ? subgraphs->child : NULL; subgraph; subgraph = subgraph->next)
+        add(editor->in, &editor->subgraphs, legacy_member(subgraph, "id"), subgraph);
+    sort(&editor->subgraphs);
+    open_inner(editor, outermost, 0);
     return true;
 }
 
@@ -223,205 +221,162 @@ static const legacy_json *member(editor_graph *editor, const legacy_json *object
     return NULL;
 }
 
+static const legacy_json *element(editor_graph *editor, const legacy_json *array, const legacy_json *index)
+{
+    uint64_t number;
+    const legacy_json *found = array && array->type == RAIIAF_JSON_ARRAY ? array->child : NULL;
+    if (!legacy_uint64(index, &number))
+        return NULL;
+    for (; found && number > 0 && editor->budget > 0; number--, editor->budget--)
+        found = found->next;
+    return number == 0 ? found : NULL;
+}
+
 /* The link into a bypassed node that its output hands on: of the first input of the same type. */
 static const legacy_json *bypass(editor_graph *editor, const map_entry *node, const legacy_json *output)
 {
-    const legacy_json *type = NULL;
-    uint64_t number;
-    if (legacy_uint64(output, &number) && number < 256)
-        type = member(editor, legacy_element(node->output, (size_t)number), "type");
-    for (const legacy_json *input = node->value ? node->value->child : NULL; type && input; input = input->next)
+    const legacy_json *type = member(editor, element(editor, node->outputs, output), "type");
+    for (const legacy_json *input = node->inputs ? node->inputs->child : NULL; type && input; input = input->next)
         if (same(editor->in, type, member(editor, input, "type")))
             return member(editor, input, "link");
     return NULL;
 }
 
-/* An object that is being made. */
-typedef struct object_maker {
-    legacy_input *in;
-    legacy_json *object;
-    const legacy_json **tail;
-} object_maker;
-
-static bool begin(object_maker *maker, legacy_input *in)
+/* The link in a subgraph that its output is from. */
+static const legacy_json *leave(editor_graph *editor, const editor_scope *inner, const legacy_json *output)
 {
-    maker->in = in;
-    maker->object = legacy_alloc(in, sizeof *maker->object);
-    if (!maker->object)
-        return false;
-    maker->object->type = RAIIAF_JSON_OBJECT;
-    maker->tail = &maker->object->child;
-    return true;
+    const legacy_json *outputs = member(editor, inner->graph, "outputs");
+    const legacy_json *links = member(editor, element(editor, outputs, output), "linkIds");
+    return links ? links->child : NULL;
 }
 
-/* Appends a member with the name of another; the value's contents are shared. */
-static legacy_json *put(object_maker *maker, const legacy_json *name, const legacy_json *value)
+/* The input of the node that stands for a subgraph, and its value if it's a widget there. */
+static const legacy_json *come_from(editor_graph *editor, const editor_scope *inner, const legacy_json *output,
+                                    const legacy_json **value)
 {
-    legacy_json *member = legacy_alloc(maker->in, sizeof *member);
-    if (!member)
-        return NULL;
-    *member = *value;
-    member->name = name->name;
-    member->name_size = name->name_size;
-    member->next = NULL;
-    *maker->tail = member;
-    maker->tail = &member->next;
-    return member;
+    const legacy_json *name = member(editor, element(editor, member(editor, inner->graph, "inputs"), output), "name");
+    const legacy_json *values = member(editor, inner->instance->value, "widgets_values");
+    const legacy_json *input = inner->instance->inputs ? inner->instance->inputs->child : NULL;
+    *value = values && values->type == RAIIAF_JSON_ARRAY ? values->child : NULL;
+    for (; input && !same(editor->in, name, member(editor, input, "name")); input = input->next)
+        if (*value && member(editor, input, "widget"))
+            *value = (*value)->next;
+    if (!member(editor, input, "widget"))
+        *value = NULL;
+    return input;
 }
 
-/* Puts the API's [node, output] for a link's id, past nodes that are bypassed; nothing if nothing comes through it. */
-static void put_link(editor_graph *editor, object_maker *maker, const legacy_json *name, const legacy_json *id)
+/* The API's [node, output]. */
+static void put_pair(editor_graph *editor, const editor_scope *scope, comfy_maker *maker, const legacy_json *name,
+                     const map_entry *link)
 {
-    for (int i = 0; i < BYPASSED_MOST; i++) {
-        const map_entry *link = lookup(editor->in, &editor->links, id);
-        const map_entry *from = link ? lookup(editor->in, &editor->nodes, link->value) : NULL;
-        if (!from || !link->output || from->mode == NEVER)
+    legacy_json *pair = legacy_alloc(editor->in, 2 * sizeof *pair);
+    legacy_string id = {.in = editor->in};
+    size_t size;
+    const char *text = comfy_text(editor->in, link->value, &size);
+    if (!pair || !text || !legacy_append_string(&id, "\"") || !legacy_append_string(&id, scope->prefix) ||
+        !legacy_append(&id, text, size) || !legacy_append_string(&id, "\""))
+        return;
+    pair[0] = (legacy_json){.type = RAIIAF_JSON_STRING, .spelling = id.text, .size = id.size, .next = &pair[1]};
+    pair[1] = *link->output;
+    pair[1].next = NULL;
+    comfy_put(maker, name, &(legacy_json){.type = RAIIAF_JSON_ARRAY, .child = pair});
+}
+
+/* Puts what comes through a link, past the nodes that are left out; nothing if that is nothing. */
+static void put_link(editor_graph *editor, const editor_scope *scope, comfy_maker *maker, const legacy_json *name,
+                     const legacy_json *id)
+{
+    static const legacy_json input_node = {.type = RAIIAF_JSON_NUMBER, .spelling = "-10", .size = 3};
+    for (int i = 0; i < HOPS_MOST; i++) {
+        const map_entry *link = lookup(editor->in, &scope->links, id), *from;
+        const legacy_json *value, *input;
+        if (!link || !link->output)
+            return;
+        if (scope->outer && same(editor->in, link->value, &input_node)) {
+            input = come_from(editor, scope, link->output, &value);
+            id = member(editor, input, "link");
+            scope = scope->outer;
+            if (value && !lookup(editor->in, &scope->links, id)) {
+                comfy_put(maker, name, value);
+                return;
+            }
+            continue;
+        }
+        if (!(from = lookup(editor->in, &scope->nodes, link->value)) || from->mode == NEVER)
             return;
         if (from->mode == BYPASS) {
             id = bypass(editor, from, link->output);
-            continue;
-        }
-        legacy_json *pair = legacy_alloc(editor->in, 2 * sizeof *pair);
-        if (!pair)
+        } else if (from->inner) {
+            id = leave(editor, from->inner, link->output);
+            scope = from->inner;
+        } else {
+            put_pair(editor, scope, maker, name, link);
             return;
-        pair[0] = *link->value;
-        pair[0].next = &pair[1];
-        pair[1] = *link->output;
-        pair[1].next = NULL;
-        put(maker, name, &(legacy_json){.type = RAIIAF_JSON_ARRAY, .child = pair});
-        return;
-    }
-}
-
-/* ---- widgets ---- */
-
-static legacy_json named(const char *name)
-{
-    return (legacy_json){.name = name, .name_size = strlen(name)};
-}
-
-static bool is_any(const legacy_json *value, const char *const *words)
-{
-    for (; *words; words++)
-        if (legacy_is(value, *words))
-            return true;
-    return false;
-}
-
-/* What becomes of a seed after each run: a widget after it that no name is listed for. */
-static bool is_control(const legacy_json *value)
-{
-    static const char *const words[] = {"fixed", "increment", "decrement", "randomize", "increment-wrap", NULL};
-    return value && (value->type == RAIIAF_JSON_BOOLEAN || is_any(value, words));
-}
-
-static bool has_control(const legacy_json *name)
-{
-    static const char *const names[] = {"seed", "noise_seed", "value"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (name->name_size == strlen(names[i]) && memcmp(name->name, names[i], name->name_size) == 0)
-            return true;
-    return false;
-}
-
-/* Puts a value under its name; the one after it. */
-static const legacy_json *put_value(object_maker *maker, const legacy_json *name, const legacy_json *value)
-{
-    if (!value)
-        return NULL;
-    put(maker, name, value);
-    value = value->next;
-    return has_control(name) && is_control(value) ? value->next : value;
-}
-
-static bool put_by_table(object_maker *maker, const legacy_json *type, const legacy_json *value)
-{
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (!legacy_is(type, known[i].type))
-            continue;
-        for (size_t j = 0; j < sizeof known[i].widgets / sizeof *known[i].widgets && known[i].widgets[j]; j++) {
-            const legacy_json name = named(known[i].widgets[j]);
-            value = put_value(maker, &name, value);
         }
-        return true;
     }
-    return false;
-}
-
-/* By the inputs that newer editors list for the widgets, if they are as many as the values. */
-static void put_by_inputs(object_maker *maker, const legacy_json *inputs, const legacy_json *value)
-{
-    const legacy_json **before = maker->tail;
-    bool fits = true;
-    for (const legacy_json *input = inputs ? inputs->child : NULL; input && fits; input = input->next) {
-        size_t size;
-        const char *text = legacy_value(maker->in, legacy_member(legacy_member(input, "widget"), "name"), &size);
-        const legacy_json name = {.name = text, .name_size = size};
-        fits = !text || value;
-        if (text)
-            value = put_value(maker, &name, value);
-    }
-    if (!fits || value) {
-        maker->tail = before;
-        *before = NULL;
-    }
-}
-
-static void put_widgets(object_maker *maker, const legacy_json *node, const legacy_json *type)
-{
-    const legacy_json *values = legacy_member(node, "widgets_values"), *value = values ? values->child : NULL;
-    if (values && values->type == RAIIAF_JSON_OBJECT)
-        for (; value; value = value->next)
-            put(maker, value, value);
-    else if (!put_by_table(maker, type, value))
-        put_by_inputs(maker, legacy_member(node, "inputs"), value);
 }
 
 /* Links come after values: where an input has both, the link counts. */
-static void put_links(editor_graph *editor, object_maker *maker, const legacy_json *node)
+static void put_links(editor_graph *editor, const editor_scope *scope, comfy_maker *maker, const legacy_json *inputs)
 {
-    const legacy_json *inputs = legacy_member(node, "inputs");
     for (const legacy_json *input = inputs ? inputs->child : NULL; input; input = input->next) {
         size_t size;
         const char *text = legacy_value(editor->in, legacy_member(input, "name"), &size);
         const legacy_json name = {.name = text, .name_size = size};
         if (text)
-            put_link(editor, maker, &name, legacy_member(input, "link"));
+            put_link(editor, scope, maker, &name, legacy_member(input, "link"));
     }
 }
 
 /* A GetNode's value is what the SetNode of the same name is linked to. */
-static void put_kept(editor_graph *editor, object_maker *maker, const legacy_json *node)
+static void put_kept(editor_graph *editor, const editor_scope *scope, comfy_maker *maker, const legacy_json *node)
 {
-    const map_entry *set = lookup(editor->in, &editor->sets, widget(node, 0));
-    const legacy_json name = named("value");
+    const map_entry *set = lookup(editor->in, &scope->sets, widget(node, 0));
+    const legacy_json name = comfy_name("value");
     if (set)
-        put_link(editor, maker, &name, set->value);
+        put_link(editor, scope, maker, &name, set->value);
 }
 
-static void read_node(editor_graph *editor, comfy_graph *graph, const legacy_json *node)
+/* ---- nodes ---- */
+
+static void read_node(editor_graph *editor, const editor_scope *scope, comfy_graph *graph, const map_entry *node)
 {
-    const legacy_json *type = legacy_member(node, "type");
-    size_t size;
-    const char *id = comfy_text(editor->in, legacy_member(node, "id"), &size);
-    object_maker maker;
-    if (!id || !type || mode_of(node) == NEVER || mode_of(node) == BYPASS || !begin(&maker, editor->in))
+    const legacy_json *type = legacy_member(node->value, "type");
+    legacy_string id = {.in = editor->in};
+    comfy_maker maker;
+    if (!type || node->inner || node->mode == NEVER || node->mode == BYPASS || !comfy_make(&maker, editor->in) ||
+        !legacy_append_string(&id, scope->prefix) || !legacy_append(&id, node->key, node->size))
         return;
-    put_widgets(&maker, node, type);
+    comfy_put_widgets(&maker, node->value, type);
     if (legacy_is(type, "GetNode"))
-        put_kept(editor, &maker, node);
+        put_kept(editor, scope, &maker, node->value);
     else
-        put_links(editor, &maker, node);
-    comfy_add(graph, id, size, type, maker.object);
+        put_links(editor, scope, &maker, node->inputs);
+    comfy_add(graph, id.text, id.size, type, maker.object);
+}
+
+/* In the file's order. */
+static void read_nodes(editor_graph *editor, const editor_scope *scope, comfy_graph *graph)
+{
+    for (const legacy_json *node = legacy_member(scope->graph, "nodes")->child; node; node = node->next) {
+        const map_entry *entry = lookup(editor->in, &scope->nodes, legacy_member(node, "id"));
+        if (entry && entry->value == node)
+            read_node(editor, scope, graph, entry);
+    }
 }
 
 bool comfy_read_workflow(comfy_graph *graph, legacy_input *in, const legacy_json *root)
 {
-    const legacy_json *nodes = legacy_member(root, "nodes");
-    editor_graph editor;
-    if (!read_editor(&editor, in, root) || !comfy_begin(graph, in, length(nodes)))
+    editor_graph *editor = legacy_alloc(in, sizeof *editor);
+    if (!editor)
         return false;
-    for (const legacy_json *node = nodes->child; node; node = node->next)
-        read_node(&editor, graph, node);
+    editor->in = in;
+    editor->budget = BUDGET;
+    if (!open_editor(editor, root) || !comfy_begin(graph, in, editor->node_count))
+        return false;
+    graph->edited = true;
+    for (size_t i = 0; i < editor->scope_count; i++)
+        read_nodes(editor, &editor->scopes[i], graph);
     return comfy_end(graph);
 }
