@@ -46,6 +46,8 @@ static bool import(legacy_input *in, legacy_output *out)
 {
     const legacy_text *text = legacy_find_parameters(in);
     const char *version = version_of(in);
+    if (!text || !version)
+        return false;
     legacy_set_tool(out, is_forge(version) && is_reforge(version) ? "reForge" : "Forge", version);
     return legacy_import_parameters(in, out, text->text, text->size);
 }

@@ -86,7 +86,7 @@ static bool import(legacy_input *in, legacy_output *out)
                                      {NULL, NULL}};
     uint64_t frame, frames = 0;
     const legacy_text *text = find_settings(in, &frame);
-    const legacy_json *root = legacy_parse(in, text->text, text->size);
+    const legacy_json *root = text ? legacy_parse(in, text->text, text->size) : NULL;
     if (!root)
         return false;
     legacy_uint64(legacy_member(root, "max_frames"), &frames);

@@ -171,6 +171,8 @@ static bool import(legacy_input *in, legacy_output *out)
     legacy_set_tool(out, "Easy Diffusion", NULL);
     if (!is_embedded(in)) {
         const legacy_text *text = find_whole(in);
+        if (!text)
+            return false;
         return is_json(text) ? import_json(in, out, text) : import_lines(in, out, text);
     }
     for (size_t i = legacy_count(in); i-- > 0;) {

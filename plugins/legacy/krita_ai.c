@@ -20,6 +20,8 @@ static bool identify(legacy_input *in)
 static bool import(legacy_input *in, legacy_output *out)
 {
     const legacy_text *text = legacy_find_parameters(in);
+    if (!text)
+        return false;
     legacy_set_tool(out, "Krita AI Diffusion", NULL);
     return legacy_import_parameters(in, out, text->text, text->size);
 }

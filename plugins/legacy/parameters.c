@@ -20,7 +20,7 @@
 
 #define PAIRS_MOST 512
 #define NAME_MOST 64
-#define PAIRS_LEAST 3
+#define PAIRS_LEAST 3 /* of a line of settings */
 
 typedef struct span {
     const char *start, *end;
@@ -222,6 +222,19 @@ static bool may_be_settings(span line)
     return false;
 }
 
+/* "Steps: 20" alone will do on the last line: what knows little more writes so. */
+static bool begins_with_steps(span line)
+{
+    pair first = {{NULL, NULL}, {NULL, NULL}, false};
+    if (!starts_with(line, "Steps:"))
+        return false;
+    read_value(line.start + strlen("Steps:"), line.end, &first);
+    for (const char *at = first.value.start; at < first.value.end; at++)
+        if (*at < '0' || *at > '9')
+            return false;
+    return first.value.start < first.value.end;
+}
+
 static bool is_settings(span line)
 {
     tally t = {0, 0};
@@ -233,21 +246,25 @@ static bool is_settings(span line)
     return t.pairs >= PAIRS_LEAST && (begins || __builtin_popcount(t.marks) >= 3);
 }
 
+/* The line that ends at `end`. */
+static span line_before(span text, const char *end)
+{
+    const char *before = end > text.start ? memrchr(text.start, '\n', (size_t)(end - text.start)) : NULL;
+    return (span){before ? before + 1 : text.start, end};
+}
+
 static bool find_settings(span text, span *found)
 {
-    span line = {text.end, text.end};
-    while (line.start > text.start) {
-        line.end = line.start;
-        line.start = memrchr(text.start, '\n', (size_t)(line.end - text.start));
-        span inner = {line.start ? line.start + 1 : text.start, line.end};
-        if (is_settings(inner)) {
-            *found = inner;
-            return true;
-        }
-        if (!line.start)
-            break;
-    }
-    return false;
+    span last = line_before(text, trimmed(text).end), line = last;
+    while (line.end > text.start && !is_settings(line))
+        line = line_before(text, line.start > text.start ? line.start - 1 : text.start);
+    if (line.end > text.start)
+        *found = line;
+    else if (begins_with_steps(last))
+        *found = last;
+    else
+        return false;
+    return true;
 }
 
 bool legacy_is_parameters(const char *text, size_t size)
@@ -264,9 +281,8 @@ bool legacy_is_parameters(const char *text, size_t size)
 static bool find_negative(span text, span *said)
 {
     for (const char *at = text.start; at < text.end;) {
-        span line = trimmed((span){at, find(at, text.end, '\n')});
-        if (starts_with(line, NEGATIVE)) {
-            *said = (span){at, line.start + strlen(NEGATIVE)};
+        if (starts_with((span){at, text.end}, NEGATIVE)) {
+            *said = (span){at, at + strlen(NEGATIVE)};
             return true;
         }
         at = find(at, text.end, '\n') + 1;
@@ -399,6 +415,12 @@ static void set_addition(legacy_input *in, legacy_output *out, span name, span v
         legacy_set(out, key, value.start, (size_t)(value.end - value.start));
 }
 
+/* Names that end the value before: other lines may well look like some. */
+static bool is_addition(span name)
+{
+    return is_name(name, "Template") || is_name(name, "Negative Template") || starts_with(name, "Wildcard ");
+}
+
 /* What extensions add after the line of settings: each begins with its name, and may go on over lines. */
 static void set_additions(legacy_input *in, legacy_output *out, span rest)
 {
@@ -407,7 +429,7 @@ static void set_additions(legacy_input *in, legacy_output *out, span rest)
         const char *colon;
         span begun;
         end = find(at, rest.end, '\n');
-        if (*at >= 'A' && *at <= 'Z' && read_name(at, end, &begun, &colon)) {
+        if (*at >= 'A' && *at <= 'Z' && read_name(at, end, &begun, &colon) && (!name.start || is_addition(begun))) {
             set_addition(in, out, name, value);
             name = begun;
             value = (span){colon + 1, end};

@@ -62,6 +62,8 @@ static bool import(legacy_input *in, legacy_output *out)
 {
     static const legacy_map map[] = {{"steps_per_scene", "steps"}, {"image_model", "model_name"}, {NULL, NULL}};
     const legacy_text *text = find_settings(in);
+    if (!text)
+        return false;
     const char *stop = memchr(text->text, '\n', text->size);
     const legacy_json *root = legacy_parse(in, text->text, stop ? (size_t)(stop - text->text) : text->size);
     if (!root)

@@ -189,6 +189,8 @@ static void ask(raiiaf_legacy *legacy, const char *dialect)
             legacy->in.carriers[i].used = !legacy->in.carriers[i].beside;
         if (!(*driver)->identify(&legacy->in))
             continue;
+        if (legacy->in.arena.status)
+            return;
         if (!legacy->out.fields && !legacy_output_begin(&legacy->out, &legacy->in.arena))
             return;
         if ((*driver)->import(&legacy->in, &legacy->out))

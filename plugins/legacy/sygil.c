@@ -171,6 +171,8 @@ static const char *unquote(legacy_input *in, const legacy_string *raw, size_t *s
 static bool import_yaml(legacy_input *in, legacy_output *out, const legacy_text *text)
 {
     bool any = false;
+    if (!text)
+        return false;
     for (const char *at = text->text, *end = at + text->size; at < end;) {
         const char *stop = line_end(at, end), *colon = memchr(at, ':', (size_t)(stop - at));
         char name[64];
