@@ -185,7 +185,7 @@ static void set_options(GdkPixbuf *pixbuf, const raiiaf_file *file)
     g_free(manifest);
     raiiaf_text_each(file, set_text, pixbuf);
     if (raiiaf_parameters(file, &parameters, NULL) == RAIIAF_OK)
-        gdk_pixbuf_set_option(pixbuf, TEXT "parameters", (const char *)parameters.data);
+        set_text(pixbuf, "parameters", (const char *)parameters.data);
     raiiaf_buffer_free(&parameters);
 }
 

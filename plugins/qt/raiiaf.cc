@@ -40,7 +40,7 @@ int64_t read_at(void *user, uint64_t offset, void *buffer, size_t length)
 
 int64_t read_on(void *user, void *buffer, size_t length)
 {
-    return static_cast<QIODevice *>(user)->read(static_cast<char *>(buffer), qint64(length));
+    return qMax<qint64>(static_cast<QIODevice *>(user)->read(static_cast<char *>(buffer), qint64(length)), 0);
 }
 
 bool add_text(void *user, const char *name, const char *text)
