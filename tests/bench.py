@@ -194,4 +194,5 @@ def main():
     print(f"\n{len(missed)} missed" + "".join(f"\n  {name}" for name in missed))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -78,6 +78,10 @@ def info(path):
     return json.loads(subprocess.run([RAIIAF, "info", "--json", path], capture_output=True, check=True).stdout)
 
 
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
 def png_text(data):
     """The tEXt and iTXt of a PNG, uncompressed ones."""
     texts, at = {}, 8
@@ -123,6 +127,12 @@ class Desktop:
         """The host's own plugins."""
         paths = glob.glob(os.path.join(os.environ[variable], "*.so"))
         return [path for path in paths if "raiiaf" not in os.path.basename(path)]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.folder)
 
     def place(self, plugin, library, below=""):
         """The folder, named as the plugin, where its library is now."""
@@ -461,8 +471,5 @@ class Feh(Case):
 
 
 if __name__ == "__main__":
-    desktop = Desktop()
-    try:
+    with Desktop() as desktop:
         unittest.main()
-    finally:
-        shutil.rmtree(desktop.folder)

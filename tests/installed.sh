@@ -43,6 +43,24 @@ cc -o "$work/program" "$work/program.c" \
     $(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --define-variable=prefix="$prefix" --cflags --libs raiiaf)
 "$work/program" "$sample"
 
+cd "$work"
+system=$destdir$(pkg-config --variable=gdk_pixbuf_moduledir gdk-pixbuf-2.0)
+qt=$(pkg-config --variable=libdir Qt6Core 2>/dev/null)/qt6
+[ "$qt" != /qt6 ] || qt=$(pkg-config --variable=libdir Qt5Core)/qt5
+for file in "$system/libpixbufloader-raiiaf.so" "$destdir$(pkg-config --variable=libdir imlib2)/imlib2/loaders/raiiaf.so" \
+    "$destdir$qt/plugins/imageformats/libraiiaf_qt.so" "$prefix/share/mime/packages/raiiaf.xml" \
+    "$prefix/share/thumbnailers/raiiaf.thumbnailer" "$prefix/share/applications/raiiaf-feh.desktop"; do
+    [ -e "$file" ] || { echo "not installed: ${file#"$destdir"}"; exit 1; }
+done
+if [ -z "$destdir" ]; then
+    gio info -a standard::content-type "$sample" | grep image/x-raiiaf
+    gdk-pixbuf-thumbnailer -s 128 "file://$sample" thumbnail.png
+    [ -s thumbnail.png ]
+    feh --list "$sample" | grep 768
+    [ -e "$prefix/share/applications/mimeinfo.cache" ]
+    echo "the desktop knows the sample"
+fi
+
 found=no
 for folder in "$destdir"/usr/lib/*/ImageMagick-*/modules-*/coders; do
     [ -e "$folder/raiiaf.so" ] || continue
