@@ -394,17 +394,32 @@ TEST(ChaosOf, NewFile)
         nothing);
 }
 
+bool open_sidecar(void *user, const char *name, raiiaf_source *source)
+{
+    return raiiaf_source_path(source, (*static_cast<std::filesystem::path *>(user) / name).c_str(), nullptr, nullptr) ==
+           RAIIAF_OK;
+}
+
 TEST(ChaosOf, Import)
 {
-    for (const char *name :
-         {"a1111/syn-itxt-emoji.png", "a1111/syn-ztxt.png", "a1111/syn-uc-le.jpg", "a1111/syn-uc-ascii.webp"}) {
-        std::string image = test::slurp(test::data_folder() / "legacy" / name);
+    for (const auto &entry : std::filesystem::recursive_directory_iterator(test::data_folder() / "legacy")) {
+        std::string extension = entry.path().extension().string(), image, name = entry.path().string();
+        if ((extension != ".png" && extension != ".jpg" && extension != ".webp") ||
+            entry.path().parent_path().filename() == "bad")
+            continue;
+        SCOPED_TRACE(name);
+        std::filesystem::path folder = entry.path().parent_path();
+        image = test::slurp(entry.path());
+        raiiaf_import_options options = {};
+        options.file_name = name.c_str();
+        options.sidecar = open_sidecar;
+        options.sidecar_user = &folder;
         for_every_allocation(
             nothing,
             [&](raiiaf_error *error) {
                 File file;
                 Buffer out;
-                raiiaf_status status = raiiaf_import(&file, image.data(), image.size(), nullptr, nullptr, error);
+                raiiaf_status status = raiiaf_import(&file, image.data(), image.size(), &options, nullptr, error);
                 return status ? status : raiiaf_save_memory(file, &out, nullptr, error);
             },
             nothing);
