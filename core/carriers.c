@@ -175,7 +175,9 @@ enum { APP1 = 0xE1, APP11 = 0xEB, APP13 = 0xED, COM = 0xFE };
 
 static void give_jpeg_segment(walker *w, uint32_t marker, piece text)
 {
-    if (marker == APP1 && STARTS(text, RF_EXIF_START))
+    /* ImageMagick leaves the start off where the Exif block came from a WebP. */
+    bool bare = starts_with(text, "II*", 4) || starts_with(text, "MM\0*", 4);
+    if (marker == APP1 && (bare || STARTS(text, RF_EXIF_START)))
         give(w, "jpeg:exif", no_keyword, text, "base64");
     else if (marker == APP1 && (STARTS(text, RF_XMP_START) || STARTS(text, "http://ns.adobe.com/xmp/extension/")))
         give(w, "jpeg:xmp", no_keyword, text, encoding_of(text, "base64"));

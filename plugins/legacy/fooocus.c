@@ -34,7 +34,7 @@ static bool identify(legacy_input *in)
     if (legacy_find(in, "png:", "fooocus_scheme"))
         return true;
     if (legacy_looks_json(text))
-        return legacy_contains(text, "\"base_model\"") &&
+        return (legacy_contains(text, "\"base_model\"") || legacy_contains(text, "\"Base Model\"")) &&
                (legacy_contains(text, "\"metadata_scheme\"") || legacy_contains(text, "\"Fooocus v"));
     version = version_of(in, text);
     return version && strncmp(version, "Fooocus", 7) == 0 && legacy_is_parameters(text->text, text->size);
@@ -42,14 +42,32 @@ static bool identify(legacy_input *in)
 
 static bool import_json(legacy_input *in, legacy_output *out, const legacy_json *root)
 {
-    static const legacy_map map[] = {{"guidance_scale", "cfg_scale"},   {"base_model", "model_name"},
-                                     {"base_model_hash", "model_hash"}, {"resolution", NULL},
-                                     {"metadata_scheme", NULL},         {NULL, NULL}};
+    /* The second names are those of its pages, which its first versions wrote. */
+    static const legacy_map map[] = {
+        {"Prompt", "prompt"},
+        {"Negative Prompt", "negative_prompt"},
+        {"Seed", "seed"},
+        {"Steps", "steps"},
+        {"Sampler", "sampler"},
+        {"Scheduler", "scheduler"},
+        {"guidance_scale", "cfg_scale"},
+        {"Guidance Scale", "cfg_scale"},
+        {"base_model", "model_name"},
+        {"Base Model", "model_name"},
+        {"base_model_hash", "model_hash"},
+        {"resolution", NULL},
+        {"Resolution", NULL},
+        {"metadata_scheme", NULL},
+        {NULL, NULL},
+    };
     size_t size;
     const char *resolution = legacy_value(in, legacy_member(root, "resolution"), &size);
-    if (!legacy_member(root, "base_model") && !legacy_member(root, "prompt"))
+    if (!resolution)
+        resolution = legacy_value(in, legacy_member(root, "Resolution"), &size);
+    if (!root || root->type != RAIIAF_JSON_OBJECT)
         return false;
     legacy_set_tool(out, legacy_member_value(in, root, "version"), NULL);
+    legacy_set_tool(out, legacy_member_value(in, root, "Version"), NULL);
     if (resolution)
         legacy_set_size(out, resolution, size);
     legacy_set_members(out, root, map);

@@ -46,10 +46,12 @@ static void read_records(legacy_input *in, const char *kind, const uint8_t *data
 
 void legacy_iptc_read(legacy_input *in, const char *kind, const uint8_t *data, size_t size)
 {
-    if (size < sizeof START)
-        return;
-    data += sizeof START;
-    size -= sizeof START;
+    if (size >= sizeof START && memcmp(data, START, sizeof START) == 0) { /* a profile comes without it */
+        data += sizeof START;
+        size -= sizeof START;
+    }
+    if (size && *data == 0x1C)
+        read_records(in, kind, data, size);
     /* "8BIM", number, name (a counted string), length; name and data padded to even lengths */
     while (size >= 12 && memcmp(data, "8BIM", 4) == 0) {
         unsigned number = rf_get16_be(data + 4);

@@ -255,16 +255,20 @@ static span line_before(span text, const char *end)
 
 static bool find_settings(span text, span *found)
 {
-    span last = line_before(text, trimmed(text).end), line = last;
-    while (line.end > text.start && !is_settings(line))
-        line = line_before(text, line.start > text.start ? line.start - 1 : text.start);
-    if (line.end > text.start)
-        *found = line;
-    else if (begins_with_steps(last))
-        *found = last;
-    else
-        return false;
-    return true;
+    for (const char *end = text.end;; end = found->start - 1) {
+        *found = line_before(text, end);
+        if (is_settings(*found))
+            return true;
+        if (found->start == text.start)
+            return false;
+    }
+}
+
+/* In a text that is known for one of parameters. */
+static bool find_few_settings(span text, span *found)
+{
+    *found = line_before(text, trimmed(text).end);
+    return begins_with_steps(*found);
 }
 
 bool legacy_is_parameters(const char *text, size_t size)
@@ -326,10 +330,12 @@ static const parameters *read_parameters(legacy_input *in, const char *text, siz
     span whole = {text, text + size}, said;
     p->prompt = whole;
     tally t = {0, 0};
-    if (find_settings(whole, &p->settings)) {
-        p->prompt.end = p->settings.start;
-        p->after = (span){p->settings.end, whole.end};
-        each_pair(p->settings, count_pair, &t);
+    span settings;
+    if (find_settings(whole, &settings) || find_few_settings(whole, &settings)) {
+        p->settings = settings;
+        p->prompt.end = settings.start;
+        p->after = (span){settings.end, whole.end};
+        each_pair(settings, count_pair, &t);
     }
     if (find_negative(p->prompt, &said)) {
         p->negative = (span){said.end, p->prompt.end};
@@ -485,6 +491,20 @@ static const legacy_text *find_last(legacy_input *in, const char *keyword)
     return NULL;
 }
 
+/* Photo managers move comments there. */
+static const legacy_text *find_in_xmp(legacy_input *in)
+{
+    static const char *const names[] = {"exif:UserComment", "dc:description"};
+    if (!legacy_contains(legacy_find_form(in, "xmp"), "Steps: "))
+        return NULL;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const legacy_text *text = legacy_xmp(in, names[i]);
+        if (holds_settings(text))
+            return text;
+    }
+    return NULL;
+}
+
 const legacy_text *legacy_find_parameters(legacy_input *in)
 {
     if (in->stage == LEGACY_BESIDE) {
@@ -496,6 +516,8 @@ const legacy_text *legacy_find_parameters(legacy_input *in)
         in->found = find_last(in, "parameters");
         if (!in->found)
             in->found = find_last(in, NULL);
+        if (!in->found)
+            in->found = find_in_xmp(in);
     }
     return in->found;
 }

@@ -16,6 +16,8 @@
 /* No text that a tool wrote is as large, inflated or beside the image. */
 #define TEXT_MOST (UINT64_C(16) << 20)
 
+#define PNG_XMP "XML:com.adobe.xmp"
+
 /* ---- decoding ---- */
 
 static size_t without_nuls(const uint8_t *data, size_t size)
@@ -170,6 +172,66 @@ static void add_plain(legacy_input *in, const raiiaf_carrier *carrier)
     legacy_text_add(in, carrier->kind, carrier->keyword, text, length);
 }
 
+/* ---- ImageMagick's profiles in PNG text: a name, a size, hexadecimal digits ---- */
+
+#define PROFILE "Raw profile type "
+
+static unsigned hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return (unsigned)(c - '0');
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10 : 16;
+}
+
+static const uint8_t *decode_profile(legacy_arena *arena, const raiiaf_carrier *carrier, size_t *size)
+{
+    const char *at = (const char *)carrier->data, *end = at + carrier->size;
+    uint8_t *out = legacy_take(arena, carrier->size / 2 + 1);
+    unsigned digits = 0;
+    *size = 0;
+    for (int line = 0; line < 3 && at; line++) { /* an empty one, the name, the size */
+        at = memchr(at, '\n', (size_t)(end - at));
+        at += at != NULL;
+    }
+    for (; out && at && at < end; at++) {
+        unsigned value = hex_value(*at);
+        if (value > 15)
+            continue;
+        if (digits++ & 1)
+            out[(*size)++] |= (uint8_t)value;
+        else
+            out[*size] = (uint8_t)(value << 4);
+    }
+    return out;
+}
+
+/* The texts in it, under their own names; false if it is another profile. */
+static bool add_profile(legacy_input *in, const raiiaf_carrier *carrier)
+{
+    const char *name = carrier->keyword + strlen(PROFILE);
+    if (strncmp(carrier->keyword, PROFILE, strlen(PROFILE)) != 0)
+        return false;
+    bool exif = strcmp(name, "exif") == 0 || strcmp(name, "APP1") == 0,
+         iptc = strcmp(name, "iptc") == 0 || strcmp(name, "8bim") == 0;
+    raiiaf_carrier inner = *carrier;
+    if (!exif && !iptc && strcmp(name, "xmp") != 0)
+        return false;
+    inner.data = decode_profile(&in->arena, carrier, &inner.size);
+    if (!inner.data || !inner.size)
+        return false;
+    bool packet = inner.size >= sizeof RF_XMP_START && memcmp(inner.data, RF_XMP_START, sizeof RF_XMP_START) == 0;
+    if (iptc)
+        legacy_iptc_read(in, carrier->kind, inner.data, inner.size);
+    else if (exif && !packet)
+        add_block(in, &inner);
+    else {
+        inner.keyword = PNG_XMP;
+        add_xmp(in, &inner);
+    }
+    return true;
+}
+
 static bool list_carrier(void *user, const raiiaf_carrier *given)
 {
     legacy_input *in = user;
@@ -189,7 +251,7 @@ static bool list_carrier(void *user, const raiiaf_carrier *given)
         add_xmp(in, &carrier);
     else if (is_kind(&carrier, "caBX") || is_kind(&carrier, "c2pa"))
         legacy_text_add(in, carrier.kind, "", (const char *)carrier.data, carrier.size);
-    else
+    else if (!add_profile(in, &carrier))
         add_plain(in, &carrier);
     return in->arena.status == RAIIAF_OK;
 }
@@ -237,8 +299,6 @@ const legacy_text *legacy_find(const legacy_input *in, const char *kind, const c
             return &in->texts[i];
     return NULL;
 }
-
-#define PNG_XMP "XML:com.adobe.xmp"
 
 static bool has_form(const legacy_text *text, const char *form)
 {
