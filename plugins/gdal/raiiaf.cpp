@@ -1,0 +1,595 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * raiiaf.cpp - RAIIAF for GDAL, one source for 3.6 and later.
+ *
+ * GDAL's own drivers turn the embedded image into pixels and back, its virtual file systems give the bytes; the
+ * container is libraiiaf's.  An image is a dataset, a latent a subdataset; both are decoded once, when the first pixel
+ * is asked for.  doc/gdal.md tells users what is kept.
+ */
+#include "raiiaf.h"
+
+#include <gdal_pam.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+namespace
+{
+
+const char prefix[] = "RAIIAF:", environment_domain[] = "json:RAIIAF_ENVIRONMENT";
+const uint64_t decoded_most = UINT64_C(1) << 30; /* larger images aren't held: their driver is asked each time */
+
+using File = std::shared_ptr<raiiaf_file>;
+using Memory = std::shared_ptr<void>;
+using Handle = std::shared_ptr<VSILFILE>; /* shared with a copy that is made: by then GDAL has deleted the name */
+
+bool fail(const char *format, const char *what = "", CPLErrorNum number = CPLE_AppDefined)
+{
+    CPLError(CE_Failure, number, format, what);
+    return false;
+}
+
+/* Tells of a failure, and whether there was none. */
+bool passed(raiiaf_status status, const raiiaf_error &error)
+{
+    return !status || fail("%s", error.text, status == RAIIAF_ERROR_CANCELLED ? CPLE_UserInterrupt : CPLE_AppDefined);
+}
+
+bool same_form(GDALDataset *a, GDALDataset *b)
+{
+    return a->GetRasterXSize() == b->GetRasterXSize() && a->GetRasterYSize() == b->GetRasterYSize() &&
+           a->GetRasterCount() == b->GetRasterCount() &&
+           a->GetRasterBand(1)->GetRasterDataType() == b->GetRasterBand(1)->GetRasterDataType();
+}
+
+uint64_t count_of(GDALDataset *from)
+{
+    return static_cast<uint64_t>(from->GetRasterXSize()) * from->GetRasterYSize() * from->GetRasterCount();
+}
+
+/* Band after band. */
+bool read_samples(GDALDataset *from, GDALDataType type, void *out)
+{
+    int width = from->GetRasterXSize(), height = from->GetRasterYSize();
+    return from->RasterIO(GF_Read, 0, 0, width, height, out, width, height, type, from->GetRasterCount(), nullptr, 0, 0,
+                          0, nullptr) == CE_None;
+}
+
+/* ---- datasets ---- */
+
+struct Dataset final : GDALPamDataset {
+    Handle handle;
+    File file;
+    size_t latent = RAIIAF_NONE; /* the chunk, where it isn't the image */
+    GDALDatasetUniquePtr embedded;
+
+    ~Dataset() override;
+    static GDALDataset *open(GDALOpenInfo *info);
+    bool open_file(const char *name);
+    bool describe_image();
+    bool describe_latent(const char *name);
+    bool read_row(int band, int y, void *data);
+    char **GetMetadata(const char *domain = "") override;
+    char **GetMetadataDomainList() override;
+    CPLXMLNode *SerializeToXML(const char *path) override;
+
+  private:
+    bool open_image(bool decoding);
+    bool decode();
+    bool load_latent();
+
+    CPLString image_name;
+    raiiaf_buffer image_bytes = {};
+    Memory samples; /* band after band */
+};
+
+struct Band final : GDALPamRasterBand {
+    Dataset *dataset;
+    GDALColorInterp colour;
+
+    Band(Dataset *of, GDALDataType type, GDALColorInterp meaning) : dataset(of), colour(meaning)
+    {
+        eDataType = type;
+        nBlockXSize = of->GetRasterXSize();
+        nBlockYSize = 1;
+    }
+    GDALColorInterp GetColorInterpretation() override
+    {
+        return colour;
+    }
+    GDALColorTable *GetColorTable() override
+    {
+        return dataset->embedded ? dataset->embedded->GetRasterBand(nBand)->GetColorTable() : nullptr;
+    }
+    CPLErr IReadBlock(int, int y, void *data) override
+    {
+        return dataset->read_row(nBand, y, data) ? CE_None : CE_Failure;
+    }
+};
+
+Dataset::~Dataset()
+{
+    FlushCache(true);
+    embedded.reset();
+    VSIUnlink(image_name);
+    raiiaf_buffer_free(&image_bytes);
+}
+
+/* ---- what is told before anything is decoded ---- */
+
+int64_t read_at(void *user, uint64_t offset, void *buffer, size_t length)
+{
+    VSILFILE *handle = static_cast<Handle *>(user)->get();
+    return VSIFSeekL(handle, offset, SEEK_SET) ? -1 : static_cast<int64_t>(VSIFReadL(buffer, 1, length, handle));
+}
+
+bool Dataset::open_file(const char *name)
+{
+    raiiaf_error error;
+    raiiaf_file *opened = nullptr;
+    raiiaf_open_options options = {};
+    options.warning = [](void *, const raiiaf_error *warning) {
+        CPLError(CE_Warning, CPLE_AppDefined, "%s", warning->text);
+    };
+    if (!handle)
+        handle.reset(VSIFOpenL(name, "rb"), [](VSILFILE *made) { return made ? VSIFCloseL(made) : 0; });
+    if (!handle || VSIFSeekL(handle.get(), 0, SEEK_END))
+        return fail("%s: can't be read", name, CPLE_OpenFailed);
+    raiiaf_source source = {new Handle(handle), name, VSIFTellL(handle.get()), read_at, nullptr, [](void *user) {
+                                delete static_cast<Handle *>(user);
+                            }};
+    raiiaf_status status = raiiaf_open(&opened, &source, &options, &error);
+    file.reset(opened, raiiaf_close);
+    return passed(status, error);
+}
+
+/* Names that GDAL can't take, a user finds in json:RAIIAF. */
+bool add_setting(void *user, const char *name, const char *value)
+{
+    CPLStringList &list = *static_cast<CPLStringList *>(user);
+    CPLString key = CPLString(name).toupper();
+    bool plain = std::all_of(key.begin(), key.end(), [](char c) { return c > ' ' && c < 127 && c != '=' && c != ':'; });
+    if (plain && !list.FetchNameValue(key))
+        list.SetNameValue(key, value);
+    return true;
+}
+
+CPLStringList describe_tensor(const raiiaf_chunk_info &info)
+{
+    std::string shape;
+    for (unsigned i = 0; i < info.rank; i++)
+        shape += (i ? "," : "") + std::to_string(info.shape[i]);
+    CPLStringList list;
+    list.SetNameValue("KEY", info.key);
+    list.SetNameValue("SHAPE", shape.c_str());
+    list.SetNameValue("SOURCE_DATA_TYPE", info.dtype == RAIIAF_FLOAT16 ? "Float16" : "Float32");
+    list.SetNameValue("SHA256", info.sha256);
+    list.SetNameValue("STALE", info.stale ? "YES" : nullptr);
+    return list;
+}
+
+bool Dataset::describe_image()
+{
+    raiiaf_error error;
+    raiiaf_image_info info;
+    CPLStringList settings, latents;
+    raiiaf_text_each(file.get(), add_setting, &settings);
+    for (size_t n = 0; n < raiiaf_latent_count(file.get()); n++) {
+        raiiaf_chunk_info tensor;
+        raiiaf_chunk_get(file.get(), raiiaf_latent_chunk(file.get(), n), &tensor);
+        CPLString item = CPLSPrintf("SUBDATASET_%zu", n + 1), number = CPLSPrintf("%zu", n),
+                  name = raiiaf_name(file.get());
+        CPLStringList told = describe_tensor(tensor);
+        latents.AddString((item + "_NAME=" + prefix + '"' + name + '"' + ":latent:" + number).c_str());
+        latents.AddString(
+            (item + "_DESC=[" + told["SHAPE"] + "] " + tensor.key + " (" + told["SOURCE_DATA_TYPE"] + ")").c_str());
+    }
+    SetMetadata(settings.List());
+    SetMetadata(latents.List(), "SUBDATASETS");
+    nRasterXSize = nRasterYSize = 512; /* what GDAL's drivers say where there are only subdatasets */
+    raiiaf_status status = raiiaf_image_probe(file.get(), &info, &error);
+    if (info.format == RAIIAF_IMAGE_UNKNOWN)
+        return status == RAIIAF_ERROR_MISSING || passed(status, error);
+    /* Where not all can be told from the image's head, GDAL's driver for it tells. */
+    bool told = info.depth >= 8 && !info.palette && !info.keyed &&
+                (info.format == RAIIAF_IMAGE_PNG || (info.format == RAIIAF_IMAGE_JPEG && info.depth == 8));
+    if (!told && !open_image(false))
+        return false;
+    nRasterXSize = told ? static_cast<int>(info.width) : embedded->GetRasterXSize();
+    nRasterYSize = told ? static_cast<int>(info.height) : embedded->GetRasterYSize();
+    int bands = !told ? embedded->GetRasterCount() : info.cmyk ? 3 : static_cast<int>(info.channels), given = 0;
+    if (!GDALCheckDatasetDimensions(nRasterXSize, nRasterYSize))
+        return false;
+    for (int i = 1; i <= bands; i++) {
+        GDALRasterBand *band = told ? nullptr : embedded->GetRasterBand(i);
+        int colour = i == bands && bands % 2 == 0 ? GCI_AlphaBand : bands < 3 ? GCI_GrayIndex : GCI_RedBand + i - 1;
+        GDALDataType type = info.depth > 8 ? GDT_UInt16 : GDT_Byte;
+        SetBand(i, new Band(this, band ? band->GetRasterDataType() : type,
+                            band ? band->GetColorInterpretation() : static_cast<GDALColorInterp>(colour)));
+        double nodata = band ? band->GetNoDataValue(&given) : 0;
+        if (given)
+            papoBands[i - 1]->SetNoDataValue(nodata);
+        if (band)
+            papoBands[i - 1]->SetMetadata(band->GetMetadata("IMAGE_STRUCTURE"), "IMAGE_STRUCTURE");
+    }
+    SetMetadataItem("NODATA_VALUES", told ? nullptr : embedded->GetMetadataItem("NODATA_VALUES"));
+    return true;
+}
+
+bool Dataset::describe_latent(const char *name)
+{
+    raiiaf_chunk_info info;
+    latent = raiiaf_latent_find(file.get(), name);
+    if (latent == RAIIAF_NONE)
+        return fail("there is no latent '%s'; gdalinfo lists those of a file", name);
+    raiiaf_chunk_get(file.get(), latent, &info);
+    unsigned before = std::max(info.rank, 2u) - 2;
+    int bands = 1; /* no more than elements, which are limited */
+    for (unsigned axis = 0; axis < before; axis++)
+        bands *= static_cast<int>(info.shape[axis]);
+    nRasterXSize = static_cast<int>(info.shape[info.rank - 1]);
+    nRasterYSize = info.rank > 1 ? static_cast<int>(info.shape[info.rank - 2]) : 1;
+    if (!GDALCheckDatasetDimensions(nRasterXSize, nRasterYSize) || !GDALCheckBandCount(bands, FALSE))
+        return false;
+    const char *axes = before == 2 ? "nc" : before == 1 ? "c" : "abcdef";
+    for (int i = 0; i < bands; i++) {
+        std::string place;
+        for (unsigned axis = before, rest = static_cast<unsigned>(i); axis-- > 0; rest /= info.shape[axis])
+            place = axes[axis] + std::to_string(rest % info.shape[axis]) + (place.empty() ? "" : " ") + place;
+        SetBand(i + 1, new Band(this, GDT_Float32, GCI_Undefined));
+        papoBands[i]->SetDescription(place.c_str());
+    }
+    return SetMetadata(describe_tensor(info).List()) == CE_None;
+}
+
+int identify(GDALOpenInfo *info)
+{
+    return STARTS_WITH_CI(info->pszFilename, prefix) ||
+           raiiaf_is_magic(info->pabyHeader, static_cast<size_t>(info->nHeaderBytes));
+}
+
+/* RAIIAF:"FILE":latent:N, or a file's name. */
+GDALDataset *Dataset::open(GDALOpenInfo *info)
+{
+    const char *text;
+    size_t size;
+    if (!identify(info) || (info->eAccess == GA_Update &&
+                            !fail("%s: can only be read; CreateCopy makes changed files", info->pszFilename)))
+        return nullptr;
+    bool named = STARTS_WITH_CI(info->pszFilename, prefix);
+    CPLStringList parts(CSLTokenizeString2(info->pszFilename, ":", CSLT_HONOURSTRINGS));
+    CPLString path = named ? parts.size() == 4 ? parts[1] : "" : info->pszFilename,
+              part = named && parts.size() == 4 ? parts[3] : "";
+    std::unique_ptr<Dataset> dataset(new Dataset);
+    if (!named && info->fpL) {
+        dataset->handle.reset(info->fpL, VSIFCloseL);
+        info->fpL = nullptr;
+    }
+    if (!dataset->open_file(path) || !(part.empty() ? dataset->describe_image() : dataset->describe_latent(part)))
+        return nullptr;
+    raiiaf_manifest_text(dataset->file.get(), &text, &size);
+    dataset->SetMetadata(CPLStringList().AddString(std::string(text, size).c_str()).List(), "json:RAIIAF");
+    dataset->SetDescription(info->pszFilename);
+    dataset->SetPhysicalFilename(path);
+    dataset->SetSubdatasetName(part);
+    dataset->nPamFlags &= ~GPF_DIRTY;
+    dataset->TryLoadXML(named ? nullptr : info->GetSiblingFiles());
+    dataset->oOvManager.Initialize(dataset.get(), path, named ? nullptr : info->GetSiblingFiles());
+    return dataset.release();
+}
+
+/* What is too dear to be read beforehand, once it is asked for. */
+char **Dataset::GetMetadata(const char *domain)
+{
+    raiiaf_error error;
+    raiiaf_buffer json = {};
+    size_t chunk = file ? raiiaf_environment_chunk(file.get()) : RAIIAF_NONE;
+    if (domain && EQUAL(domain, environment_domain) && !GDALPamDataset::GetMetadata(domain) && chunk != RAIIAF_NONE &&
+        passed(raiiaf_chunk_read(file.get(), chunk, 0, &json, &error), error))
+        GDALDataset::SetMetadata(CPLStringList().AddString(reinterpret_cast<const char *>(json.data)).List(), domain);
+    raiiaf_buffer_free(&json);
+    return GDALPamDataset::GetMetadata(domain);
+}
+
+char **Dataset::GetMetadataDomainList()
+{
+    return BuildMetadataDomainList(GDALPamDataset::GetMetadataDomainList(), TRUE, environment_domain, nullptr);
+}
+
+/* What the file says itself isn't said again beside it, where it would outlive a change and publish a prompt. */
+CPLXMLNode *Dataset::SerializeToXML(const char *path)
+{
+    CPLXMLNode *tree = GDALPamDataset::SerializeToXML(path), *node;
+    while (tree && (node = CPLGetXMLNode(tree, "Metadata"))) {
+        CPLRemoveXMLChild(tree, node);
+        CPLDestroyXMLNode(node);
+    }
+    return tree;
+}
+
+/* ---- pixels ---- */
+
+/* Lets GDAL's driver open the embedded image, and decode it if that is wanted, while another thread verifies it. */
+bool Dataset::open_image(bool decoding)
+{
+    static const char *const drivers[] = {"PNG", "JPEG", "WEBP", "BMP", nullptr}, *const siblings[] = {nullptr};
+    raiiaf_error error;
+    raiiaf_check *check;
+    if (embedded)
+        return true;
+    if (!passed(raiiaf_check_begin(&check, file.get(), nullptr, &image_bytes, &error), error))
+        return false;
+    image_name = CPLSPrintf("/vsimem/raiiaf_%p", static_cast<void *>(this));
+    VSIFCloseL(VSIFileFromMemBuffer(image_name, const_cast<GByte *>(image_bytes.data), image_bytes.size, FALSE));
+    CPLPushErrorHandler(CPLQuietErrorHandler);
+    embedded.reset(Open(image_name, GDAL_OF_RASTER | GDAL_OF_INTERNAL, drivers, nullptr, siblings));
+    CPLPopErrorHandler();
+    bool known = embedded || fail("GDAL can't read the image; raiiaf extract --image hands it out");
+    bool good = known && (!decoding || decode());
+    if (passed(raiiaf_check_end(check, &error), error) && good)
+        return true;
+    samples.reset();
+    embedded.reset();
+    VSIUnlink(image_name);
+    raiiaf_buffer_free(&image_bytes);
+    return false;
+}
+
+bool Dataset::decode()
+{
+    GDALDataType type = papoBands[0]->GetRasterDataType();
+    uint64_t size = count_of(this) * GDALGetDataTypeSizeBytes(type);
+    if (!same_form(this, embedded.get()))
+        return fail("the image isn't what its head says");
+    samples.reset(size > decoded_most ? nullptr : VSI_MALLOC_VERBOSE(size), VSIFree);
+    return size > decoded_most || (samples && read_samples(embedded.get(), type, samples.get()));
+}
+
+bool Dataset::load_latent()
+{
+    raiiaf_error error;
+    raiiaf_buffer tensor;
+    raiiaf_chunk_info info;
+    raiiaf_chunk_get(file.get(), latent, &info);
+    if (!passed(raiiaf_chunk_read(file.get(), latent, 0, &tensor, &error), error))
+        return false;
+    size_t count = tensor.size / (info.dtype == RAIIAF_FLOAT16 ? 2 : 4);
+    samples.reset(VSI_MALLOC2_VERBOSE(count, sizeof(float)), VSIFree);
+    if (samples)
+        raiiaf_latent_widen(tensor.data, count, info.dtype, static_cast<float *>(samples.get()));
+    raiiaf_buffer_free(&tensor);
+    return samples != nullptr;
+}
+
+bool Dataset::read_row(int band, int y, void *data)
+{
+    GDALDataType type = papoBands[0]->GetRasterDataType();
+    size_t size = static_cast<size_t>(nRasterXSize) * GDALGetDataTypeSizeBytes(type);
+    if (!samples && !(latent != RAIIAF_NONE ? load_latent() : embedded ? decode() : open_image(true))) {
+        samples.reset();
+        return false;
+    }
+    if (!samples)
+        return embedded->GetRasterBand(band)->RasterIO(GF_Read, 0, y, nRasterXSize, 1, data, nRasterXSize, 1, type, 0,
+                                                       0, nullptr) == CE_None;
+    memcpy(data, static_cast<GByte *>(samples.get()) + size * (static_cast<size_t>(band - 1) * nRasterYSize + y), size);
+    return true;
+}
+
+/* ---- copies ---- */
+
+bool same_picture(GDALDataset *a, GDALDataset *b)
+{
+    if (!same_form(a, b))
+        return false;
+    GDALDataType type = a->GetRasterBand(1)->GetRasterDataType();
+    GDALColorTable *table = a->GetRasterBand(1)->GetColorTable(), *other = b->GetRasterBand(1)->GetColorTable();
+    std::vector<GByte> of_a(count_of(a) * GDALGetDataTypeSizeBytes(type)), of_b = of_a;
+    return !table == !other && (!table || table->IsSame(other)) && read_samples(a, type, of_a.data()) &&
+           read_samples(b, type, of_b.data()) && of_a == of_b;
+}
+
+Memory read_all(const char *name, size_t *size)
+{
+    GByte *data = nullptr;
+    vsi_l_offset length = 0;
+    bool good = VSIIngestFile(nullptr, name, &data, &length, static_cast<GIntBig>(RAIIAF_LIMIT_STREAM_SIZE)) != 0;
+    *size = static_cast<size_t>(length);
+    return Memory(good ? data : nullptr, VSIFree);
+}
+
+/* Opens in `known` the one file that tells more of the source than its pixels: a .raiiaf file, or the image of another
+   tool.  Of several, none speaks for the whole. */
+bool find_known(GDALDataset *source, Dataset *known)
+{
+    size_t size;
+    VSIStatBufL status;
+    raiiaf_error error;
+    raiiaf_file *file = nullptr;
+    raiiaf_import_options import = {};
+    CPLStringList found, names(source->GetFileList());
+    for (int i = 0; i < names.size(); i++)
+        if (GDALDriverH driver = GDALIdentifyDriver(names[i], nullptr))
+            if (strstr("RAIIAF PNG JPEG WEBP", GDALGetDescription(driver)))
+                found.AddNameValue(GDALGetDescription(driver), names[i]);
+    const char *ours = found.FetchNameValue("RAIIAF"), *name = found.size() == 1 ? strchr(found[0], '=') + 1 : "";
+    if (found.size() == 1 && ours)
+        return known->open_file(ours) && known->describe_image();
+    Memory image = found.size() == 1 ? read_all(name, &size) : nullptr;
+    import.file_name = name;
+    import.modified = VSIStatL(name, &status) == 0 ? static_cast<int64_t>(status.st_mtime) : -1;
+    bool good = passed(image ? raiiaf_import(&file, image.get(), size, &import, nullptr, &error)
+                             : raiiaf_new(&file, nullptr, &error),
+                       error);
+    known->file.reset(file, raiiaf_close);
+    return good && known->describe_image();
+}
+
+/* A new PNG by GDAL's own driver. */
+bool encode(raiiaf_file *file, GDALDataset *source, int strict, GDALProgressFunc progress, void *user)
+{
+    raiiaf_error error;
+    vsi_l_offset size = 0;
+    CPLString folder = CPLSPrintf("/vsimem/raiiaf_%p", static_cast<void *>(file)), name = folder + "/image.png";
+    GDALDriver *driver = GetGDALDriverManager()->GetDriverByName("PNG");
+    GDALDatasetUniquePtr made(driver ? driver->CreateCopy(name, source, strict, nullptr, progress, user) : nullptr);
+    bool good = made != nullptr;
+    made.reset();
+    const GByte *png = good ? VSIGetMemFileBuffer(name, &size, FALSE) : nullptr;
+    good = good && passed(raiiaf_image_set(file, png, static_cast<size_t>(size), nullptr, &error), error);
+    VSIRmdirRecursive(folder);
+    return good;
+}
+
+/* [KEY=]FILE: an .npy file, or a raster, whose bands are channels unless it tells the shape that it had as a latent. */
+bool add_latent(raiiaf_file *file, const char *option)
+{
+    size_t size, length = strcspn(option, "=/:\"");
+    unsigned rank = 4, first = 1;
+    raiiaf_error error;
+    raiiaf_dtype type = RAIIAF_FLOAT32;
+    uint32_t shape[RAIIAF_MAX_RANK];
+    const char *path = option + (option[length] == '=' ? length + 1 : 0);
+    std::string key = option[length] == '=' ? std::string(option, length) : CPLGetBasename(path);
+    if (EQUAL(CPLGetExtension(path), "npy")) {
+        raiiaf_buffer tensor = {};
+        Memory npy = read_all(path, &size);
+        bool good =
+            npy && passed(raiiaf_npy_read(npy.get(), size, path, &type, &rank, shape, &tensor, &error), error) &&
+            passed(raiiaf_latent_add(file, key.c_str(), shape, rank, type, tensor.data, tensor.size, &error), error);
+        raiiaf_buffer_free(&tensor);
+        return good;
+    }
+    GDALDatasetUniquePtr from(GDALDataset::Open(path, GDAL_OF_RASTER | GDAL_OF_VERBOSE_ERROR));
+    std::vector<float> values(from ? count_of(from.get()) : 0), data = values;
+    if (!from || !read_samples(from.get(), GDT_Float32, values.data()))
+        return false;
+    CPLStringList told(CSLDuplicate(from->GetMetadata()));
+    if (EQUAL(told.FetchNameValueDef("SOURCE_DATA_TYPE", ""), "Float16"))
+        type = RAIIAF_FLOAT16;
+    if (sscanf(told.FetchNameValueDef("SHAPE", ""), "%u,", &first) != 1 || !first || from->GetRasterCount() % first)
+        first = 1;
+    if (option[length] != '=' && told.FetchNameValue("KEY"))
+        key = told["KEY"];
+    shape[0] = first;
+    shape[1] = static_cast<uint32_t>(from->GetRasterCount()) / first;
+    shape[2] = static_cast<uint32_t>(from->GetRasterYSize());
+    shape[3] = static_cast<uint32_t>(from->GetRasterXSize());
+    size = values.size() * (type == RAIIAF_FLOAT16 ? 2 : 4);
+    raiiaf_latent_narrow(values.data(), values.size(), type, data.data());
+    return passed(raiiaf_latent_add(file, key.c_str(), shape, rank, type, data.data(), size, &error), error);
+}
+
+const char *const settings[][2] = {
+    {"prompt", "PROMPT"}, {"model_name", "MODEL"}, {"seed", "SEED"}, {"steps", "STEPS"}, {"sampler", "SAMPLER"}};
+
+/* METADATA, or what the source says in the words that we show; the other options are stronger. */
+bool describe(raiiaf_file *file, GDALDataset *source, CSLConstList options)
+{
+    size_t size = 0;
+    raiiaf_error error;
+    const char *path = CSLFetchNameValue(options, "METADATA");
+    Memory json = path ? read_all(path, &size) : nullptr;
+    if (path && (!json || !passed(raiiaf_merge(file, static_cast<char *>(json.get()), size, &error), error)))
+        return false;
+    for (auto &name : settings) {
+        const char *option = CSLFetchNameValue(options, name[1]);
+        const char *said = option || path ? nullptr : source->GetMetadataItem(CPLString(name[0]).toupper());
+        if (option && !passed(raiiaf_set_text(file, name[0], option, &error), error))
+            return false;
+        if (said && raiiaf_text_apply(file, file, name[0], said, 0, &error) != RAIIAF_OK)
+            CPLError(CE_Warning, CPLE_AppDefined, "%s", error.text);
+    }
+    for (int i = 0; options && options[i]; i++)
+        if (STARTS_WITH_CI(options[i], "LATENT=") && !add_latent(file, options[i] + strlen("LATENT=")))
+            return false;
+    return true;
+}
+
+/* All of it is there before the first byte goes out; a file of this system is replaced whole or not at all. */
+bool save(const raiiaf_file *file, const char *name, CSLConstList options, void *progress)
+{
+    raiiaf_error error;
+    raiiaf_buffer bytes = {};
+    raiiaf_save_options how = {};
+    std::string tool = std::string("GDAL ") + GDALVersionInfo("RELEASE_NAME");
+    how.tool = tool.c_str();
+    how.float16 = CPLFetchBool(options, "FLOAT16", false);
+    how.progress = [](void *user, uint64_t done, uint64_t total) {
+        return GDALScaledProgress(total ? static_cast<double>(done) / static_cast<double>(total) : 0, "", user) != 0;
+    };
+    how.progress_user = progress;
+    if (!STARTS_WITH(name, "/vsi"))
+        return passed(raiiaf_save_path(file, name, &how, &error), error);
+    if (!passed(raiiaf_save_memory(file, &bytes, &how, &error), error))
+        return false;
+    VSILFILE *out = VSIFOpenL(name, "wb");
+    bool good = out && VSIFWriteL(bytes.data, 1, bytes.size, out) == bytes.size;
+    good = out && VSIFCloseL(out) == 0 && good;
+    raiiaf_buffer_free(&bytes);
+    if (!good && !fail("%s: can't be written", name, CPLE_FileIO))
+        VSIUnlink(name);
+    return good;
+}
+
+GDALDataset *create_copy(const char *name, GDALDataset *source, int strict, char **options, GDALProgressFunc progress,
+                         void *user)
+{
+    Dataset known, *ours = dynamic_cast<Dataset *>(source);
+    int bands = source->GetRasterCount();
+    GDALDataType type = bands ? source->GetRasterBand(1)->GetRasterDataType() : GDT_Unknown;
+    bool same = ours && ours->latent == RAIIAF_NONE, good = true;
+    if (!same && (bands < 1 || bands > 4 || (type != GDT_Byte && type != GDT_UInt16)))
+        good = fail("RAIIAF takes 1 to 4 bands of Byte or UInt16, not %s; -co LATENT=FILE adds a latent",
+                    CPLSPrintf("%d of %s", bands, GDALGetDataTypeName(type)), CPLE_NotSupported);
+    if (!progress(0, "", user))
+        good = fail("stopped by the user", "", CPLE_UserInterrupt);
+    if (same)
+        known.handle = ours->handle;
+    good = good && (same ? known.open_file(raiiaf_name(ours->file.get())) : find_known(source, &known));
+    same = same || (good && known.GetRasterCount() && same_picture(source, &known));
+    void *part = GDALCreateScaledProgress(0, same ? 0.01 : 0.8, progress, user),
+         *rest = GDALCreateScaledProgress(same ? 0.01 : 0.8, 1, progress, user);
+    good = good && (same || encode(known.file.get(), source, strict, GDALScaledProgress, part)) &&
+           describe(known.file.get(), source, options) && save(known.file.get(), name, options, rest);
+    GDALDestroyScaledProgress(part);
+    GDALDestroyScaledProgress(rest);
+    if (!good)
+        return nullptr;
+    progress(1, "", user);
+    GDALOpenInfo info(name, GA_ReadOnly);
+    GDALDataset *made = STARTS_WITH(name, "/vsistdout") ? new Dataset : Dataset::open(&info);
+    if (made)
+        static_cast<Dataset *>(made)->CloneInfo(source, GCIF_PAM_DEFAULT & ~GCIF_METADATA);
+    return made;
+}
+
+} // namespace
+
+extern "C" CPL_DLL void GDALRegister_RAIIAF()
+{
+    if (!GDAL_CHECK_VERSION("RAIIAF") || GDALGetDriverByName("RAIIAF"))
+        return;
+    CPLString list = "<CreationOptionList><Option name='METADATA' type='string' description='JSON file in the form of "
+                     "a manifest'/><Option name='LATENT' type='string' description='[KEY=]FILE, a raster or .npy; can "
+                     "be given several times'/><Option name='FLOAT16' type='boolean' description='store latents as "
+                     "float16: half the size, and lossy'/>";
+    for (auto &name : settings)
+        list += CPLSPrintf("<Option name='%s' type='string'/>", name[1]);
+    GDALDriver *driver = new GDALDriver;
+    driver->SetDescription("RAIIAF");
+    driver->SetMetadataItem(GDAL_DCAP_RASTER, "YES");
+    driver->SetMetadataItem(GDAL_DCAP_VIRTUALIO, "YES");
+    driver->SetMetadataItem(GDAL_DMD_SUBDATASETS, "YES");
+    driver->SetMetadataItem(GDAL_DMD_LONGNAME, "Rich AI Image Artifact Format");
+    driver->SetMetadataItem(GDAL_DMD_EXTENSIONS, "raiiaf gen5");
+    driver->SetMetadataItem(GDAL_DMD_MIMETYPE, "image/x-raiiaf");
+    driver->SetMetadataItem(GDAL_DMD_CREATIONDATATYPES, "Byte UInt16");
+    driver->SetMetadataItem(GDAL_DMD_CREATIONOPTIONLIST, (list + "</CreationOptionList>").c_str());
+    driver->pfnIdentify = identify;
+    driver->pfnOpen = Dataset::open;
+    driver->pfnCreateCopy = create_copy;
+    GetGDALDriverManager()->RegisterDriver(driver);
+}
