@@ -51,6 +51,9 @@ ModuleExport size_t RegisterRAIIAFImage(void);
 ModuleExport void UnregisterRAIIAFImage(void);
 ModuleExport size_t RegisterGEN5Image(void) __attribute__((alias("RegisterRAIIAFImage")));
 ModuleExport void UnregisterGEN5Image(void) __attribute__((alias("UnregisterRAIIAFImage")));
+/* What version 6 makes of x.raiiaf under a Turkish locale, in which no ASCII capital belongs to i. */
+ModuleExport size_t RegisterRAiiAFImage(void) __attribute__((alias("RegisterRAIIAFImage")));
+ModuleExport void UnregisterRAiiAFImage(void) __attribute__((alias("UnregisterRAIIAFImage")));
 
 #define PREFIX "raiiaf:" /* of properties and of defines */
 #define STARTS_WITH(text, start) (strncmp(text, start, sizeof(start) - 1) == 0)
@@ -273,8 +276,12 @@ static bool set_property(void *image, const char *name, const char *text)
     bool plain = snprintf(key, sizeof key, PREFIX "%s", name) < (int)sizeof key;
     for (const char *p = name; *p; p++)
         plain = plain && *p > ' ' && *p < 127;
+    char *value = AcquireString(text);
+    if (*text && text[strlen(text) - 1] == '\\') /* MIFF would take the next property for a part of this one */
+        ConcatenateString(&value, " ");
     if (plain)
-        SetImageProperty(image, key, text WITH(NULL)); /* no name that ImageMagick checks */
+        SetImageProperty(image, key, value WITH(NULL)); /* no name that ImageMagick checks */
+    value = DestroyString(value);
     return true;
 }
 
@@ -607,6 +614,11 @@ ModuleExport size_t RegisterRAIIAFImage(void)
         return 0; /* which ImageMagick reports as a mismatch */
     register_format("RAIIAF", "Rich AI Image Artifact Format", (EncodeImageHandler *)WriteRAIIAFImage);
     register_format("GEN5", "Rich AI Image Artifact Format's predecessor", NULL);
+#if MAGICK6 /* policies name RAIIAF alone */
+    if (IsRightsAuthorized(CoderPolicyDomain, ReadPolicyRights, "RAIIAF") != MagickFalse &&
+        IsRightsAuthorized(CoderPolicyDomain, WritePolicyRights, "RAIIAF") != MagickFalse)
+        register_format("RAiiAF", "Rich AI Image Artifact Format", (EncodeImageHandler *)WriteRAIIAFImage);
+#endif
     return MagickImageCoderSignature;
 }
 
@@ -614,6 +626,7 @@ ModuleExport void UnregisterRAIIAFImage(void)
 {
     UnregisterMagickInfo("RAIIAF");
     UnregisterMagickInfo("GEN5");
+    UnregisterMagickInfo("RAiiAF");
     raiiaf_cache_free(cache);
     cache = NULL;
 }
