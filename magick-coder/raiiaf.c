@@ -594,6 +594,7 @@ static void register_format(const char *name, const char *description, EncodeIma
     entry->description = ConstantString(description);
     entry->magick_module = ConstantString("RAIIAF");
     entry->adjoin = MagickFalse;
+    entry->stealth = strcmp(name, "RAiiAF") == 0 ? MagickTrue : MagickFalse; /* a spelling, not listed */
 #else
     MagickInfo *entry = AcquireMagickInfo("RAIIAF", name, description);
     entry->flags &= ~(MagickStatusType)CoderAdjoinFlag;
