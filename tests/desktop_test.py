@@ -394,6 +394,35 @@ class Qt(Case):
                 self.assertEqual(texts["seed"], str(settings["seed"]), path)
 
 
+class Glycin(Case):
+    """What Loupe loads with.  Outside its sandbox, which shows a loader nothing but /usr."""
+
+    def test_every_picture(self):
+        data = os.path.join(self.desktop.folder, "share")
+        loaders = os.path.join(data, "glycin-loaders", "1+", "conf.d")
+        os.makedirs(loaders)
+        program = self.path("loader", f"""#!/bin/sh
+export GDK_PIXBUF_MODULE_FILE='{self.desktop.environment["GDK_PIXBUF_MODULE_FILE"]}'
+exec '{BUILD}/plugins/glycin/glycin-raiiaf'
+""".encode())
+        os.chmod(program, 0o755)
+        entry = read(os.path.join(BUILD, "plugins", "glycin", "glycin-raiiaf.conf")).decode()
+        self.assertRegex(entry, r"^\[loader:image/x-raiiaf\]\nExec=/.*/glycin-loaders/1\+/glycin-raiiaf\n$")
+        with open(os.path.join(loaders, "glycin-raiiaf.conf"), "w", encoding="ascii") as file:
+            file.write(re.sub("Exec=.*", f"Exec={program}", entry))
+        paths = [path for path, _ in pictures()]
+        ours, theirs = self.lines("desktop_glycin", "no", *paths), self.lines("desktop_pixbuf", *paths)
+        self.assertEqual(ours, theirs)
+        none = [path for path, story in stories() if not story["image"]][:3]
+        for line in self.lines("desktop_glycin", "no", *none, *damaged()[:10]):
+            self.assertRegex(line, "^error .*LoadingError")
+
+
+if "glycin" not in PLUGINS:
+    del Glycin
+    print("no glycin 1 on this system: what Loupe loads isn't tested")
+
+
 class Screen:
     """An X server whose screen is a file that we read."""
 

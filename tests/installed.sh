@@ -52,6 +52,11 @@ for file in "$system/libpixbufloader-raiiaf.so" "$destdir$(pkg-config --variable
     "$prefix/share/thumbnailers/raiiaf.thumbnailer" "$prefix/share/applications/raiiaf-feh.desktop"; do
     [ -e "$file" ] || { echo "not installed: ${file#"$destdir"}"; exit 1; }
 done
+if [ -d /usr/share/glycin-loaders/1+ ]; then
+    [ -x "$prefix/libexec/glycin-loaders/1+/glycin-raiiaf" ] || { echo "not installed: glycin-raiiaf"; exit 1; }
+    grep -qx "Exec=/usr/local/libexec/glycin-loaders/1+/glycin-raiiaf" \
+        "$prefix/share/glycin-loaders/1+/conf.d/glycin-raiiaf.conf"
+fi
 if [ -z "$destdir" ]; then
     gio info -a standard::content-type "$sample" | grep image/x-raiiaf
     gdk-pixbuf-thumbnailer -s 128 "file://$sample" thumbnail.png

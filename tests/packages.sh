@@ -17,7 +17,7 @@ case $debian in
     ;;
 13)
     build_packages="$build_packages libmagickcore-7.q16-dev qt6-base-dev"
-    test_packages="$test_packages libmagickcore-7.q16hdri-dev imagemagick-7.q16hdri"
+    test_packages="$test_packages libmagickcore-7.q16hdri-dev imagemagick-7.q16hdri libglycin-1-dev libseccomp-dev"
     ;;
 *)
     echo "$0: this script knows the packages of Debian 12 and 13, not of '${PRETTY_NAME:-this system}'" >&2
