@@ -8,6 +8,6 @@ trap 'rm -rf "$work"' EXIT
 
 cd "$TOP_SRCDIR"
 grep -v '^#' po/POTFILES.in | sort >"$work/listed"
-find core tools magick-coder plugins -name '*.c' | xargs grep -lE '\bN?_\("|\bngettext\(' | sort >"$work/found"
+find core tools magick-coder gimp-plugin plugins -name "*.[ch]" -o -name "*.cc" -o -name "*.cpp" | xargs grep -lE '\bN?_\("|\bgettext\("' | sort >"$work/found"
 diff -u "$work/listed" "$work/found"
 echo "$(wc -l <"$work/found") sources"
