@@ -594,7 +594,6 @@ static void register_format(const char *name, const char *description, EncodeIma
     entry->description = ConstantString(description);
     entry->magick_module = ConstantString("RAIIAF");
     entry->adjoin = MagickFalse;
-    entry->stealth = strcmp(name, "RAiiAF") == 0 ? MagickTrue : MagickFalse; /* a spelling, not listed */
 #else
     MagickInfo *entry = AcquireMagickInfo("RAIIAF", name, description);
     entry->flags &= ~(MagickStatusType)CoderAdjoinFlag;
@@ -613,13 +612,13 @@ ModuleExport size_t RegisterRAIIAFImage(void)
     if (depth != MAGICKCORE_QUANTUM_DEPTH || (strstr(GetMagickFeatures(), "HDRI") != NULL) != MAGICKCORE_HDRI_ENABLE ||
         (!cache && raiiaf_cache_new(&cache, CACHE_SIZE, NULL) != RAIIAF_OK))
         return 0; /* which ImageMagick reports as a mismatch */
-    register_format("RAIIAF", "Rich AI Image Artifact Format", (EncodeImageHandler *)WriteRAIIAFImage);
-    register_format("GEN5", "Rich AI Image Artifact Format's predecessor", NULL);
-#if MAGICK6 /* policies name RAIIAF alone */
+#if MAGICK6       /* where it is the same name, the next replaces it; policies name RAIIAF alone */
     if (IsRightsAuthorized(CoderPolicyDomain, ReadPolicyRights, "RAIIAF") != MagickFalse &&
         IsRightsAuthorized(CoderPolicyDomain, WritePolicyRights, "RAIIAF") != MagickFalse)
         register_format("RAiiAF", "Rich AI Image Artifact Format", (EncodeImageHandler *)WriteRAIIAFImage);
 #endif
+    register_format("RAIIAF", "Rich AI Image Artifact Format", (EncodeImageHandler *)WriteRAIIAFImage);
+    register_format("GEN5", "Rich AI Image Artifact Format's predecessor", NULL);
     return MagickImageCoderSignature;
 }
 
@@ -627,7 +626,9 @@ ModuleExport void UnregisterRAIIAFImage(void)
 {
     UnregisterMagickInfo("RAIIAF");
     UnregisterMagickInfo("GEN5");
+#if MAGICK6
     UnregisterMagickInfo("RAiiAF");
+#endif
     raiiaf_cache_free(cache);
     cache = NULL;
 }
