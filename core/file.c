@@ -99,8 +99,8 @@ static raiiaf_status read_header(raiiaf_file *file, raiiaf_error *error)
         return rf_fail(error, RAIIAF_ERROR_DAMAGED, "truncated", &where, _("the file ends inside its header"));
     if (head[fields->magic_size] != 1)
         return rf_fail(error, RAIIAF_ERROR_VERSION, "version", &where,
-                       _("version %u.%u of the format is not known; this library reads 1.x"),
-                       head[fields->magic_size], head[fields->magic_size + 1]);
+                       _("version %u.%u of the format is not known; this library reads 1.x"), head[fields->magic_size],
+                       head[fields->magic_size + 1]);
     file->layout = gen5 ? RAIIAF_LAYOUT_GEN5 : RAIIAF_LAYOUT_33;
     file->header_size = fields->least_size;
     file->table_offset = rf_get32(head + fields->table_position);
@@ -134,8 +134,8 @@ static raiiaf_status read_manifest(raiiaf_file *file, raiiaf_error *error)
     raiiaf_buffer stored = {0};
     uint64_t size = 0;
     /* Bytes after the frame are ignored; so many that no frame within the limit reaches them aren't even read. */
-    uint64_t most = file->limits.manifest_size ? file->limits.manifest_size + file->limits.manifest_size / 128 + 65536
-                                               : UINT64_MAX;
+    uint64_t most =
+        file->limits.manifest_size ? file->limits.manifest_size + file->limits.manifest_size / 128 + 65536 : UINT64_MAX;
     size_t wanted = (size_t)(file->table_size < most ? file->table_size : most);
     raiiaf_status status = rf_source_fetch(file, file->table_offset, wanted, &stored, &where, error);
     if (status == RAIIAF_OK)
@@ -190,8 +190,7 @@ static raiiaf_status check_manifest(const raiiaf_file *file, rf_span *chunks, ra
     size_t position;
     if (!rf_json_check(text, file->text.size, &position))
         return rf_fail(error, RAIIAF_ERROR_DAMAGED, "manifest-json", &where,
-                       _("its text is not valid JSON (at byte %zu of %zu, decompressed)"), position,
-                       file->text.size);
+                       _("its text is not valid JSON (at byte %zu of %zu, decompressed)"), position, file->text.size);
     rf_span metadata;
     rf_span root = rf_json_root(text, file->text.size);
     const char *key = rf_metadata_key(file->layout);
@@ -358,10 +357,8 @@ static raiiaf_status check_described_dtype(const record *r, rf_span extra)
     static const struct {
         const char *text;
         raiiaf_dtype dtype;
-    } known[] = {{"F32", RAIIAF_FLOAT32},
-                 {"F16", RAIIAF_FLOAT16},
-                 {"float32", RAIIAF_FLOAT32},
-                 {"float16", RAIIAF_FLOAT16}};
+    } known[] = {
+        {"F32", RAIIAF_FLOAT32}, {"F16", RAIIAF_FLOAT16}, {"float32", RAIIAF_FLOAT32}, {"float16", RAIIAF_FLOAT16}};
     const char *text = r->file->text.data;
     rf_span values[2];
     bool agrees = false, contradicts = false;
@@ -405,8 +402,8 @@ static raiiaf_status read_latent(const record *r)
     if (!member(r, "extra", &extra) || rf_json_type(r->file->text.data, extra) != RAIIAF_JSON_OBJECT)
         return bad_record(r, "record-extra", _("its record has no object \"extra\""));
     rf_span stale;
-    chunk->info.stale = rf_json_member(r->file->text.data, extra, "stale", &stale) &&
-                        r->file->text.data[stale.start] == 't';
+    chunk->info.stale =
+        rf_json_member(r->file->text.data, extra, "stale", &stale) && r->file->text.data[stale.start] == 't';
     if (!chunk->compressed) {
         chunk->info.encoding = RAIIAF_ENCODING_RAW;
         /* second gen5 draft: the tensor alone, without a chunk header */

@@ -55,17 +55,17 @@ struct raiiaf_file {
     rf_chunk *chunks;
     size_t chunk_count;
 
-    bool edited;             /* saving has to write anew */
-    bool image_changed;      /* for the history */
+    bool edited;        /* saving has to write anew */
+    bool image_changed; /* for the history */
     bool description_changed;
-    bool settings_touched;   /* settings may have become complete: looked at on saving */
-    unsigned created;        /* RF_CREATED_*: objects that the caller made, and has to complete before saving */
-    char image_before[RF_SHA256_HEX]; /* of the image as opened or joined; "" if none */
+    bool settings_touched; /* settings may have become complete: looked at on saving */
+    unsigned created;      /* RF_CREATED_*: objects that the caller made, and has to complete before saving */
+    char image_before[RF_SHA256_HEX];        /* of the image as opened or joined; "" if none */
     char picture_before[RAIIAF_DIGEST_SIZE]; /* of the present picture, or of the last one where there is none now:
                                                 its digest where known (from a capsule, from raiiaf_image_set) */
     bool picture_changed;
-    char *image_record;     /* of a joined capsule without its image: the record that the next image takes over */
-    size_t image_position;  /* and its place in the array */
+    char *image_record;    /* of a joined capsule without its image: the record that the next image takes over */
+    size_t image_position; /* and its place in the array */
 };
 
 /* ---- io.c ---- */
@@ -122,15 +122,15 @@ raiiaf_status rf_chunk_add(raiiaf_file *file, const char type[5], raiiaf_buffer 
 raiiaf_status rf_chunk_replace(raiiaf_file *file, size_t i, raiiaf_buffer *payload, raiiaf_error *error);
 /* Rewrites the text of every record in one pass; rewrite returns false to leave a record out of the text (the caller
    sees to `chunks`). */
-raiiaf_status rf_records_rewrite(raiiaf_file *file, bool (*rewrite)(void *user, size_t i, rf_bytes *record),
-                                 void *user, raiiaf_error *error);
+raiiaf_status rf_records_rewrite(raiiaf_file *file, bool (*rewrite)(void *user, size_t i, rf_bytes *record), void *user,
+                                 raiiaf_error *error);
 /* Puts a record into the text of the array at place `at` of chunk_count, spaced like its neighbours. */
 raiiaf_status rf_record_insert(raiiaf_file *file, size_t at, const rf_bytes *record, raiiaf_error *error);
 raiiaf_status rf_latents_mark_stale(raiiaf_file *file, raiiaf_error *error);
 
 /* ---- change.c ---- */
-/* Takes back the text of a manifest that was shown and changed: as raiiaf_merge, and members that are gone from the text
-   go from the file, except those that the library keeps. */
+/* Takes back the text of a manifest that was shown and changed: as raiiaf_merge, and members that are gone from the
+   text go from the file, except those that the library keeps. */
 raiiaf_status rf_manifest_apply(raiiaf_file *file, const char *json, size_t size, raiiaf_error *error);
 
 /* ---- manifest.c ---- */

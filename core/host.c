@@ -38,16 +38,26 @@ void raiiaf_text_each(const raiiaf_file *file, bool (*callback)(void *user, cons
     raiiaf_setting_each(file, show, &(view){callback, user});
 }
 
-/* Equal, or equal but for backslashes that `text` has lost. */
+static size_t length_without_spaces(const char *text)
+{
+    size_t length = strlen(text);
+    while (length && text[length - 1] == ' ')
+        length--;
+    return length;
+}
+
+/* Equal but for spaces at the end and, where it is lossy, for backslashes that `text` has lost. */
 static bool same_text(const char *text, const char *original, bool lossy)
 {
-    for (; *original; original++) {
-        if (lossy && *original == '\\' && *text != '\\')
+    const char *end = text + length_without_spaces(text);
+    size_t length = length_without_spaces(original);
+    for (size_t i = 0; i < length; i++) {
+        if (lossy && original[i] == '\\' && (text == end || *text != '\\'))
             continue;
-        if (*text++ != *original)
+        if (text == end || *text++ != original[i])
             return false;
     }
-    return !*text;
+    return text == end;
 }
 
 typedef struct taking {

@@ -62,10 +62,10 @@ typedef enum raiiaf_status {
 
 typedef struct raiiaf_error {
     raiiaf_status status;
-    const char *id;   /* stable name of the very error, e.g. "chunk-overlap"; static, never translated */
-    char chunk[32];   /* where: "LATN 3" (the third record is 2), "manifest", "header", or "" */
-    uint64_t offset;  /* where, in bytes from the start of the file, or RAIIAF_NO_OFFSET */
-    char text[1024];  /* one translated sentence with the file's name, what is wrong, where, and the way out */
+    const char *id;  /* stable name of the very error, e.g. "chunk-overlap"; static, never translated */
+    char chunk[32];  /* where: "LATN 3" (the third record is 2), "manifest", "header", or "" */
+    uint64_t offset; /* where, in bytes from the start of the file, or RAIIAF_NO_OFFSET */
+    char text[1024]; /* one translated sentence with the file's name, what is wrong, where, and the way out */
 } raiiaf_error;
 
 /* Something that the format tolerates but a user should hear of (a contradiction between a record and a chunk
@@ -76,17 +76,17 @@ typedef void (*raiiaf_warning_callback)(void *user, const raiiaf_error *warning)
 /* ------------------------------------------------------------------------------------------- limits ---- */
 
 /* Defaults.  Those marked (F) are the Python reference's own.  In raiiaf_limits 0 means unlimited. */
-#define RAIIAF_LIMIT_FILE_SIZE (UINT64_C(10) << 30)    /* (F) */
-#define RAIIAF_LIMIT_CHUNK_SIZE (UINT64_C(2) << 30)    /* (F) decoded payload */
-#define RAIIAF_LIMIT_LATENT_ELEMENTS 100000000u        /* (F) */
-#define RAIIAF_LIMIT_DIMENSION 8192u                   /* (F) each axis of a latent */
-#define RAIIAF_LIMIT_CHUNKS 65536u                     /* (F) names 1000 but never enforces it; golden files pass it */
+#define RAIIAF_LIMIT_FILE_SIZE (UINT64_C(10) << 30)     /* (F) */
+#define RAIIAF_LIMIT_CHUNK_SIZE (UINT64_C(2) << 30)     /* (F) decoded payload */
+#define RAIIAF_LIMIT_LATENT_ELEMENTS 100000000u         /* (F) */
+#define RAIIAF_LIMIT_DIMENSION 8192u                    /* (F) each axis of a latent */
+#define RAIIAF_LIMIT_CHUNKS 65536u                      /* (F) names 1000 but never enforces it; golden files pass it */
 #define RAIIAF_LIMIT_MANIFEST_SIZE (UINT64_C(64) << 20) /* inflated; prompts of megabytes fit, a bomb doesn't */
-#define RAIIAF_LIMIT_STREAM_SIZE (UINT64_C(2) << 30)   /* what a source without seeking may hold in memory */
-#define RAIIAF_LIMIT_MEMORY (UINT64_C(6) << 30)        /* all that is held for one file at one time: a largest
-                                                          chunk stored and decoded, and as much again to work */
-#define RAIIAF_MAX_RANK 8                              /* axes of a latent; fixed, as raiiaf_chunk_info shows them */
-#define RAIIAF_MAX_DEPTH 256                           /* nesting of the manifest; fixed: it bounds the stack */
+#define RAIIAF_LIMIT_STREAM_SIZE (UINT64_C(2) << 30)    /* what a source without seeking may hold in memory */
+/* All that is held for one file at one time: a largest chunk stored and decoded, and as much again to work. */
+#define RAIIAF_LIMIT_MEMORY (UINT64_C(6) << 30)
+#define RAIIAF_MAX_RANK 8    /* axes of a latent; fixed, as raiiaf_chunk_info shows them */
+#define RAIIAF_MAX_DEPTH 256 /* nesting of the manifest; fixed: it bounds the stack */
 
 typedef struct raiiaf_limits {
     uint64_t file_size;
@@ -223,15 +223,15 @@ typedef enum raiiaf_encoding {
 
 /* What the record says of a chunk; nothing has been decoded for it.  Pointers live until the file changes. */
 typedef struct raiiaf_chunk_info {
-    char type[5];                    /* "LATN", "DATA", "ENVC" or another, unknown one */
-    uint64_t offset;                 /* from the start of the file; 0 for a chunk that isn't saved yet */
-    uint64_t stored_size;            /* bytes in the file, chunk header included; 0 likewise */
-    uint64_t size;                   /* bytes of the payload */
-    char sha256[65];                 /* of the payload, lower-case hexadecimal; recorded, not verified */
+    char type[5];         /* "LATN", "DATA", "ENVC" or another, unknown one */
+    uint64_t offset;      /* from the start of the file; 0 for a chunk that isn't saved yet */
+    uint64_t stored_size; /* bytes in the file, chunk header included; 0 likewise */
+    uint64_t size;        /* bytes of the payload */
+    char sha256[65];      /* of the payload, lower-case hexadecimal; recorded, not verified */
     raiiaf_encoding encoding;
-    const char *key;                 /* latents: their key as text (7 as "7", null as "null", none as ""), NUL-terminated */
-    raiiaf_dtype dtype;              /* latents */
-    unsigned rank;                   /* latents: number of axes */
+    const char *key;    /* latents: their key as text (7 as "7", null as "null", none as ""), NUL-terminated */
+    raiiaf_dtype dtype; /* latents */
+    unsigned rank;      /* latents: number of axes */
     uint32_t shape[RAIIAF_MAX_RANK]; /* latents: slowest axis first, as the tensor was given (NCHW or not) */
     bool stale;                      /* latents: the picture was edited since */
 } raiiaf_chunk_info;
@@ -252,8 +252,9 @@ RAIIAF_API size_t raiiaf_latent_find(const raiiaf_file *file, const char *key_or
 
 /* Flags of raiiaf_chunk_read. */
 #define RAIIAF_READ_LOSSY 1u /* hand out a lossily stored latent although its hash can't match */
-#define RAIIAF_READ_UNVERIFIED 2u /* don't compute the hash: for a caller who has it done meanwhile, on another
-                                     thread, by a second call without this flag */
+/* Don't compute the hash: for a caller who has it done meanwhile, on another thread, by a second call without this
+   flag. */
+#define RAIIAF_READ_UNVERIFIED 2u
 
 /* The payload, decoded and verified: raw tensor (C order, little-endian), image bytes, environment JSON. */
 RAIIAF_API raiiaf_status raiiaf_chunk_read(const raiiaf_file *file, size_t i, unsigned flags, raiiaf_buffer *payload,
@@ -297,8 +298,8 @@ RAIIAF_API raiiaf_status raiiaf_image_probe(const raiiaf_file *file, raiiaf_imag
 /* The same for a host that decodes the image by its own means: an image of an unknown format is an error too. */
 RAIIAF_API raiiaf_status raiiaf_image_probe_known(const raiiaf_file *file, raiiaf_image_info *info,
                                                   raiiaf_error *error);
-/* Of the beginning of an image file; false if more bytes are needed than `size` (info then holds what is known so far).  Never fails on other bytes:
-   what it doesn't know has format RAIIAF_IMAGE_UNKNOWN. */
+/* Of the beginning of an image file; false if more bytes are needed than `size` (info then holds what is known so far).
+   Never fails on other bytes: what it doesn't know has format RAIIAF_IMAGE_UNKNOWN. */
 RAIIAF_API bool raiiaf_image_probe_memory(const void *head, size_t size, raiiaf_image_info *info);
 
 /* Makes `data` (copied) the image, verbatim, in place of any former one.
@@ -342,8 +343,8 @@ RAIIAF_API raiiaf_status raiiaf_carrier_each(const void *image, size_t size, con
 typedef struct raiiaf_pixels raiiaf_pixels;
 
 /* Begins a digest of a picture with these dimensions; channels 1 to 4, depth 8 or 16. */
-RAIIAF_API raiiaf_status raiiaf_pixels_begin(raiiaf_pixels **pixels, uint32_t width, uint32_t height,
-                                             unsigned channels, unsigned depth, raiiaf_error *error);
+RAIIAF_API raiiaf_status raiiaf_pixels_begin(raiiaf_pixels **pixels, uint32_t width, uint32_t height, unsigned channels,
+                                             unsigned depth, raiiaf_error *error);
 /* Begins one in the form of an earlier digest, to compare with it. */
 RAIIAF_API raiiaf_status raiiaf_pixels_begin_like(raiiaf_pixels **pixels, const char *digest, raiiaf_error *error);
 /* `count` pixels, top to bottom, left to right, each four native 16-bit samples R, G, B, A (gray in all three of
@@ -419,8 +420,9 @@ typedef struct raiiaf_picture {
 
 /* A picture of a tensor for people to look at: the last two axes are the raster; with exactly four channels the
    usual linear approximation of Stable Diffusion's decoder, else channels side by side in a grid, gray, stretched
-   from the 1st to the 99th percentile.  Only the first item of a batch is shown.  Channels last are recognised where the
-   last axis is at most 16 and the two before it are longer.  At most 4096 pixels a side: larger ones are thinned. */
+   from the 1st to the 99th percentile.  Only the first item of a batch is shown.  Channels last are recognised where
+   the last axis is at most 16 and the two before it are longer.  At most 4096 pixels a side: larger ones are thinned.
+ */
 RAIIAF_API raiiaf_status raiiaf_latent_preview(const raiiaf_chunk_info *info, const void *data, size_t size,
                                                raiiaf_picture *picture, raiiaf_error *error);
 /* The same picture as a PNG file. */
@@ -514,8 +516,8 @@ RAIIAF_API void raiiaf_text_each(const raiiaf_file *file,
 #define RAIIAF_TEXT_LOSSY 1u /* the text went through something that drops backslashes */
 
 /* Takes back a text that a host showed, or that its user added: raiiaf_set_text, unless `shown` (the file as the host
-   showed it, often `file` itself; NULL where nothing was shown) says the same.  An empty text says nothing: hosts lose
-   texts. */
+   showed it, often `file` itself; NULL where nothing was shown) says the same.  Spaces at the end say nothing, nor does
+   an empty text: hosts add the ones and lose the others. */
 RAIIAF_API raiiaf_status raiiaf_text_apply(raiiaf_file *file, const raiiaf_file *shown, const char *name,
                                            const char *text, unsigned flags, raiiaf_error *error);
 /* The same of all texts.  `each` hands them to `take`, in any order, and is called again while that helps those that
@@ -537,8 +539,7 @@ RAIIAF_API raiiaf_status raiiaf_parameters(const raiiaf_file *file, raiiaf_buffe
    ($RAIIAF_NVML names another library). What isn't installed is left out, as the reference does. */
 RAIIAF_API raiiaf_status raiiaf_environment_capture(raiiaf_buffer *json, raiiaf_error *error);
 /* Makes this JSON (as captured, checked for form) the file's environment; NULL takes it out. */
-RAIIAF_API raiiaf_status raiiaf_environment_set(raiiaf_file *file, const char *json, size_t size,
-                                                raiiaf_error *error);
+RAIIAF_API raiiaf_status raiiaf_environment_set(raiiaf_file *file, const char *json, size_t size, raiiaf_error *error);
 
 typedef struct raiiaf_component {
     const char *id;        /* "torch" */
@@ -552,8 +553,7 @@ RAIIAF_API raiiaf_status raiiaf_environment_each(const char *json, size_t size,
                                                  void *user, raiiaf_error *error);
 /* How `now` differs from `then` (two environments' JSON), in the reference's words, one difference a call (the first
    kind has three lines); none, no call. */
-RAIIAF_API raiiaf_status raiiaf_environment_drift(const char *then, size_t then_size, const char *now,
-                                                  size_t now_size,
+RAIIAF_API raiiaf_status raiiaf_environment_drift(const char *then, size_t then_size, const char *now, size_t now_size,
                                                   bool (*callback)(void *user, const char *component_id,
                                                                    const char *text),
                                                   void *user, raiiaf_error *error);
@@ -578,8 +578,8 @@ RAIIAF_API raiiaf_status raiiaf_describe(const raiiaf_file *file, raiiaf_topic t
    chunk, and with what is needed to put the very file together again.  Opened with raiiaf_open it is a file like
    any other. */
 
-#define RAIIAF_CAPSULE_NO_LATENTS 1u  /* leave them out: smaller, and final */
-#define RAIIAF_CAPSULE_NO_CHUNKS 2u   /* manifest alone */
+#define RAIIAF_CAPSULE_NO_LATENTS 1u /* leave them out: smaller, and final */
+#define RAIIAF_CAPSULE_NO_CHUNKS 2u  /* manifest alone */
 
 /* `pixel_digest` of the decoded image; NULL: the core computes it where it can. */
 RAIIAF_API raiiaf_status raiiaf_capsule_make(const raiiaf_file *file, const char *pixel_digest, unsigned flags,
@@ -607,8 +607,8 @@ RAIIAF_API raiiaf_status raiiaf_capsule_find(const void *image, size_t size, con
 RAIIAF_API raiiaf_status raiiaf_capsule_find_path(const char *path, size_t least, const raiiaf_limits *limits,
                                                   raiiaf_buffer *capsule, raiiaf_error *error);
 
-/* A host that can keep bytes by name beside its pixels, such as GIMP with its parasites.  put returns false if it can't;
-   get gives what was put, or false if there is no such name; the bytes stay until release (may be NULL). */
+/* A host that can keep bytes by name beside its pixels, such as GIMP with its parasites.  put returns false if it
+   can't; get gives what was put, or false if there is no such name; the bytes stay until release (may be NULL). */
 typedef struct raiiaf_store {
     void *user;
     bool (*put)(void *user, const char *name, const void *data, size_t size);
@@ -617,13 +617,14 @@ typedef struct raiiaf_store {
 } raiiaf_store;
 
 /* Puts all of a file that was opened into a store: "0-header", "1-LATN" and so on, which one behind the other are the
-   file; each of at most `most` bytes (0: as long as it is).  "index" then names them in order, with their sizes; a store
-   without one holds no file.  "manifest" is the manifest as plain JSON, for whoever wants to look or to change it. */
+   file; each of at most `most` bytes (0: as long as it is).  "index" then names them in order, with their sizes; a
+   store without one holds no file.  "manifest" is the manifest as plain JSON, for whoever wants to look or to change
+   it. */
 RAIIAF_API raiiaf_status raiiaf_store_keep(const raiiaf_file *file, const raiiaf_store *store, size_t most,
                                            raiiaf_error *error);
 /* The file that is kept in a store; where its "manifest" was changed, the file is edited to say the same, as far as the
-   library doesn't keep the place.  The bytes aren't copied: `release` is called when the file is closed, or at once where
-   this fails.  RAIIAF_ERROR_MISSING if none is kept there.  `name` is for messages; options may be NULL. */
+   library doesn't keep the place.  The bytes aren't copied: `release` is called when the file is closed, or at once
+   where this fails.  RAIIAF_ERROR_MISSING if none is kept there.  `name` is for messages; options may be NULL. */
 RAIIAF_API raiiaf_status raiiaf_store_open(raiiaf_file **file, const raiiaf_store *store, const char *name,
                                            const raiiaf_open_options *options, raiiaf_error *error);
 
@@ -648,24 +649,24 @@ RAIIAF_API raiiaf_status raiiaf_check_begin(raiiaf_check **check, const raiiaf_f
                                             raiiaf_buffer *image, raiiaf_error *error);
 RAIIAF_API raiiaf_status raiiaf_check_end(raiiaf_check *check, raiiaf_error *error);
 
-/* Whether an image is unchanged is more than its pixels: its traits are whatever else its file would say of it, in a form
-   of the host's own.  At reading, a host has those remembered of an image as the file gave it... */
+/* Whether an image is unchanged is more than its pixels: its traits are whatever else its file would say of it, in a
+   form of the host's own.  At reading, a host has those remembered of an image as the file gave it... */
 RAIIAF_API void raiiaf_traits_remember(raiiaf_cache *cache, const raiiaf_file *file, const void *traits, size_t size);
-/* ...and at writing, raiiaf_capsule_join with the image chunk that raiiaf_check_begin left in the cache.  *unchanged tells
-   whether that is the picture of this digest and these traits (NULL: it isn't, whatever they are), so that nothing has to
-   be done; else raiiaf_image_set comes next. */
+/* ...and at writing, raiiaf_capsule_join with the image chunk that raiiaf_check_begin left in the cache.  *unchanged
+   tells whether that is the picture of this digest and these traits (NULL: it isn't, whatever they are), so that
+   nothing has to be done; else raiiaf_image_set comes next. */
 RAIIAF_API raiiaf_status raiiaf_capsule_unite(raiiaf_file *capsule, raiiaf_cache *cache, const char *digest,
                                               const void *traits, size_t size, bool *unchanged, raiiaf_error *error);
 
 /* ----------------------------------------------------------------------------------------------- save ---- */
 
 typedef struct raiiaf_save_options {
-    const char *tool;     /* for the history: "ImageMagick 7.1.1-43"; NULL: no entry */
-    const char *date;     /* for the history, ISO 8601; NULL: SOURCE_DATE_EPOCH, else now */
-    bool float16;         /* narrow added and kept float32 latents to float16: lossy, and said so */
+    const char *tool; /* for the history: "ImageMagick 7.1.1-43"; NULL: no entry */
+    const char *date; /* for the history, ISO 8601; NULL: SOURCE_DATE_EPOCH, else now */
+    bool float16;     /* narrow added and kept float32 latents to float16: lossy, and said so */
     bool drop_latents;
-    bool repack;          /* try every encoding that the reference reads for every payload, and keep the smallest */
-    unsigned threads;     /* 0: one for each processor */
+    bool repack;      /* try every encoding that the reference reads for every payload, and keep the smallest */
+    unsigned threads; /* 0: one for each processor */
     raiiaf_progress_callback progress;
     void *progress_user;
 } raiiaf_save_options;
@@ -675,8 +676,8 @@ typedef struct raiiaf_save_options {
    stays as it was and may be saved again.  options may be NULL.  The sink is always ended. */
 RAIIAF_API raiiaf_status raiiaf_save(const raiiaf_file *file, const raiiaf_sink *sink,
                                      const raiiaf_save_options *options, raiiaf_error *error);
-RAIIAF_API raiiaf_status raiiaf_save_path(const raiiaf_file *file, const char *path,
-                                          const raiiaf_save_options *options, raiiaf_error *error);
+RAIIAF_API raiiaf_status raiiaf_save_path(const raiiaf_file *file, const char *path, const raiiaf_save_options *options,
+                                          raiiaf_error *error);
 RAIIAF_API raiiaf_status raiiaf_save_memory(const raiiaf_file *file, raiiaf_buffer *out,
                                             const raiiaf_save_options *options, raiiaf_error *error);
 
@@ -726,10 +727,9 @@ RAIIAF_API const char *raiiaf_legacy_field(size_t i);
 
 /* Calls back for each carrier, in file order, then for companion files and hidden text that a driver made use of (kinds
    "sidecar" and "stealth"); `sha256` is of its data. */
-RAIIAF_API void raiiaf_legacy_carrier_each(const raiiaf_legacy *legacy,
-                                           bool (*callback)(void *user, const raiiaf_carrier *carrier,
-                                                            const char *sha256),
-                                           void *user);
+RAIIAF_API void
+raiiaf_legacy_carrier_each(const raiiaf_legacy *legacy,
+                           bool (*callback)(void *user, const raiiaf_carrier *carrier, const char *sha256), void *user);
 /* The same carriers decoded, UTF-8: an Exif or IPTC block gives each text in it, by tag. */
 RAIIAF_API void raiiaf_legacy_text_each(const raiiaf_legacy *legacy,
                                         bool (*callback)(void *user, const char *kind, const char *keyword,
