@@ -8,6 +8,7 @@ for python in "${PYTHON3:-python3}" python3 /usr/bin/python3; do
     if "$python" -c 'import numpy' 2>/dev/null; then
         "$python" "$here/bench.py"
         "$python" "$here/bench_desktop.py"
+        "$python" "$here/bench_gdal.py"
         exit
     fi
 done

@@ -11,9 +11,8 @@
 #include <gdal_pam.h>
 
 #include <algorithm>
-#include <cstring>
 #include <memory>
-#include <vector>
+#include <utility>
 
 namespace
 {
@@ -70,12 +69,10 @@ struct Dataset final : GDALPamDataset {
     bool open_file(const char *name);
     bool describe_image();
     bool describe_latent(const char *name);
-    bool read_row(int band, int y, void *data);
+    bool read(int band, int x, int y, int width, int height, void *out, GDALDataType type, GSpacing pixel,
+              GSpacing line);
     char **GetMetadata(const char *domain = "") override;
-    char **GetMetadataDomainList() override;
     CPLXMLNode *SerializeToXML(const char *path) override;
-
-  private:
     bool open_image(bool decoding);
     bool decode();
     bool load_latent();
@@ -87,25 +84,26 @@ struct Dataset final : GDALPamDataset {
 
 struct Band final : GDALPamRasterBand {
     Dataset *dataset;
-    GDALColorInterp colour;
 
-    Band(Dataset *of, GDALDataType type, GDALColorInterp meaning) : dataset(of), colour(meaning)
+    Band(Dataset *of, GDALDataType type) : dataset(of)
     {
         eDataType = type;
         nBlockXSize = of->GetRasterXSize();
         nBlockYSize = 1;
     }
-    GDALColorInterp GetColorInterpretation() override
-    {
-        return colour;
-    }
-    GDALColorTable *GetColorTable() override
-    {
-        return dataset->embedded ? dataset->embedded->GetRasterBand(nBand)->GetColorTable() : nullptr;
-    }
     CPLErr IReadBlock(int, int y, void *data) override
     {
-        return dataset->read_row(nBand, y, data) ? CE_None : CE_Failure;
+        return IRasterIO(GF_Read, 0, y, nRasterXSize, 1, data, nRasterXSize, 1, eDataType,
+                         GDALGetDataTypeSizeBytes(eDataType), 0, nullptr);
+    }
+    /* Past GDAL's cache, which would hold everything a second time; for resampling there may be overviews. */
+    CPLErr IRasterIO(GDALRWFlag flag, int x, int y, int width, int height, void *data, int to_width, int to_height,
+                     GDALDataType type, GSpacing pixel, GSpacing line, GDALRasterIOExtraArg *extra) override
+    {
+        if (width != to_width || height != to_height)
+            return GDALPamRasterBand::IRasterIO(flag, x, y, width, height, data, to_width, to_height, type, pixel, line,
+                                                extra);
+        return dataset->read(nBand, x, y, width, height, data, type, pixel, line) ? CE_None : CE_Failure;
     }
 };
 
@@ -179,12 +177,11 @@ bool Dataset::describe_image()
     for (size_t n = 0; n < raiiaf_latent_count(file.get()); n++) {
         raiiaf_chunk_info tensor;
         raiiaf_chunk_get(file.get(), raiiaf_latent_chunk(file.get(), n), &tensor);
-        CPLString item = CPLSPrintf("SUBDATASET_%zu", n + 1), number = CPLSPrintf("%zu", n),
-                  name = raiiaf_name(file.get());
+        const char *name = raiiaf_name(file.get());
         CPLStringList told = describe_tensor(tensor);
-        latents.AddString((item + "_NAME=" + prefix + '"' + name + '"' + ":latent:" + number).c_str());
-        latents.AddString(
-            (item + "_DESC=[" + told["SHAPE"] + "] " + tensor.key + " (" + told["SOURCE_DATA_TYPE"] + ")").c_str());
+        latents.AddString(CPLString().Printf("SUBDATASET_%zu_NAME=%s\"%s\":latent:%zu", n + 1, prefix, name, n));
+        latents.AddString(CPLString().Printf("SUBDATASET_%zu_DESC=[%s] %s (%s)", n + 1, told["SHAPE"], tensor.key,
+                                             told["SOURCE_DATA_TYPE"]));
     }
     SetMetadata(settings.List());
     SetMetadata(latents.List(), "SUBDATASETS");
@@ -199,20 +196,18 @@ bool Dataset::describe_image()
         return false;
     nRasterXSize = told ? static_cast<int>(info.width) : embedded->GetRasterXSize();
     nRasterYSize = told ? static_cast<int>(info.height) : embedded->GetRasterYSize();
-    int bands = !told ? embedded->GetRasterCount() : info.cmyk ? 3 : static_cast<int>(info.channels), given = 0;
+    int bands = !told ? embedded->GetRasterCount() : info.cmyk ? 3 : static_cast<int>(info.channels);
     if (!GDALCheckDatasetDimensions(nRasterXSize, nRasterYSize))
         return false;
     for (int i = 1; i <= bands; i++) {
         GDALRasterBand *band = told ? nullptr : embedded->GetRasterBand(i);
-        int colour = i == bands && bands % 2 == 0 ? GCI_AlphaBand : bands < 3 ? GCI_GrayIndex : GCI_RedBand + i - 1;
         GDALDataType type = info.depth > 8 ? GDT_UInt16 : GDT_Byte;
-        SetBand(i, new Band(this, band ? band->GetRasterDataType() : type,
-                            band ? band->GetColorInterpretation() : static_cast<GDALColorInterp>(colour)));
-        double nodata = band ? band->GetNoDataValue(&given) : 0;
-        if (given)
-            papoBands[i - 1]->SetNoDataValue(nodata);
-        if (band)
-            papoBands[i - 1]->SetMetadata(band->GetMetadata("IMAGE_STRUCTURE"), "IMAGE_STRUCTURE");
+        int colour = i == bands && bands % 2 == 0 ? GCI_AlphaBand : bands < 3 ? GCI_GrayIndex : GCI_RedBand + i - 1;
+        Band *made = new Band(this, band ? band->GetRasterDataType() : type);
+        SetBand(i, made);
+        made->SetColorInterpretation(static_cast<GDALColorInterp>(colour));
+        if (band && made->CloneInfo(band, GCIF_NODATA | GCIF_COLORTABLE | GCIF_COLORINTERP) == CE_None)
+            made->SetMetadata(band->GetMetadata("IMAGE_STRUCTURE"), "IMAGE_STRUCTURE");
     }
     SetMetadataItem("NODATA_VALUES", told ? nullptr : embedded->GetMetadataItem("NODATA_VALUES"));
     return true;
@@ -238,7 +233,7 @@ bool Dataset::describe_latent(const char *name)
         std::string place;
         for (unsigned axis = before, rest = static_cast<unsigned>(i); axis-- > 0; rest /= info.shape[axis])
             place = axes[axis] + std::to_string(rest % info.shape[axis]) + (place.empty() ? "" : " ") + place;
-        SetBand(i + 1, new Band(this, GDT_Float32, GCI_Undefined));
+        SetBand(i + 1, new Band(this, GDT_Float32));
         papoBands[i]->SetDescription(place.c_str());
     }
     return SetMetadata(describe_tensor(info).List()) == CE_None;
@@ -263,14 +258,14 @@ GDALDataset *Dataset::open(GDALOpenInfo *info)
     CPLString path = named ? parts.size() == 4 ? parts[1] : "" : info->pszFilename,
               part = named && parts.size() == 4 ? parts[3] : "";
     std::unique_ptr<Dataset> dataset(new Dataset);
-    if (!named && info->fpL) {
-        dataset->handle.reset(info->fpL, VSIFCloseL);
-        info->fpL = nullptr;
-    }
+    if (!named && info->fpL)
+        dataset->handle.reset(std::exchange(info->fpL, nullptr), VSIFCloseL);
     if (!dataset->open_file(path) || !(part.empty() ? dataset->describe_image() : dataset->describe_latent(part)))
         return nullptr;
     raiiaf_manifest_text(dataset->file.get(), &text, &size);
     dataset->SetMetadata(CPLStringList().AddString(std::string(text, size).c_str()).List(), "json:RAIIAF");
+    if (raiiaf_environment_chunk(dataset->file.get()) != RAIIAF_NONE)
+        dataset->SetMetadata(CPLStringList().AddString("").List(), environment_domain);
     dataset->SetDescription(info->pszFilename);
     dataset->SetPhysicalFilename(path);
     dataset->SetSubdatasetName(part);
@@ -280,22 +275,18 @@ GDALDataset *Dataset::open(GDALOpenInfo *info)
     return dataset.release();
 }
 
-/* What is too dear to be read beforehand, once it is asked for. */
+/* The environment is read when it is asked for: it has a place of its own in the file. */
 char **Dataset::GetMetadata(const char *domain)
 {
     raiiaf_error error;
     raiiaf_buffer json = {};
-    size_t chunk = file ? raiiaf_environment_chunk(file.get()) : RAIIAF_NONE;
-    if (domain && EQUAL(domain, environment_domain) && !GDALPamDataset::GetMetadata(domain) && chunk != RAIIAF_NONE &&
-        passed(raiiaf_chunk_read(file.get(), chunk, 0, &json, &error), error))
+    char **list = GDALPamDataset::GetMetadata(domain);
+    if (!list || !domain || !EQUAL(domain, environment_domain) || **list)
+        return list;
+    if (passed(raiiaf_chunk_read(file.get(), raiiaf_environment_chunk(file.get()), 0, &json, &error), error))
         GDALDataset::SetMetadata(CPLStringList().AddString(reinterpret_cast<const char *>(json.data)).List(), domain);
     raiiaf_buffer_free(&json);
     return GDALPamDataset::GetMetadata(domain);
-}
-
-char **Dataset::GetMetadataDomainList()
-{
-    return BuildMetadataDomainList(GDALPamDataset::GetMetadataDomainList(), TRUE, environment_domain, nullptr);
 }
 
 /* What the file says itself isn't said again beside it, where it would outlive a change and publish a prompt. */
@@ -326,8 +317,8 @@ bool Dataset::open_image(bool decoding)
     CPLPushErrorHandler(CPLQuietErrorHandler);
     embedded.reset(Open(image_name, GDAL_OF_RASTER | GDAL_OF_INTERNAL, drivers, nullptr, siblings));
     CPLPopErrorHandler();
-    bool known = embedded || fail("GDAL can't read the image; raiiaf extract --image hands it out");
-    bool good = known && (!decoding || decode());
+    bool good =
+        (embedded || fail("GDAL can't read the image; raiiaf extract --image hands it out")) && (!decoding || decode());
     if (passed(raiiaf_check_end(check, &error), error) && good)
         return true;
     samples.reset();
@@ -363,18 +354,23 @@ bool Dataset::load_latent()
     return samples != nullptr;
 }
 
-bool Dataset::read_row(int band, int y, void *data)
+bool Dataset::read(int band, int x, int y, int width, int height, void *out, GDALDataType to, GSpacing pixel,
+                   GSpacing line)
 {
     GDALDataType type = papoBands[0]->GetRasterDataType();
-    size_t size = static_cast<size_t>(nRasterXSize) * GDALGetDataTypeSizeBytes(type);
+    int size = GDALGetDataTypeSizeBytes(type);
     if (!samples && !(latent != RAIIAF_NONE ? load_latent() : embedded ? decode() : open_image(true))) {
         samples.reset();
         return false;
     }
     if (!samples)
-        return embedded->GetRasterBand(band)->RasterIO(GF_Read, 0, y, nRasterXSize, 1, data, nRasterXSize, 1, type, 0,
-                                                       0, nullptr) == CE_None;
-    memcpy(data, static_cast<GByte *>(samples.get()) + size * (static_cast<size_t>(band - 1) * nRasterYSize + y), size);
+        return embedded->GetRasterBand(band)->RasterIO(GF_Read, x, y, width, height, out, width, height, to, pixel,
+                                                       line, nullptr) == CE_None;
+    const GByte *from =
+        static_cast<GByte *>(samples.get()) + size * (static_cast<size_t>(band - 1) * nRasterYSize * nRasterXSize);
+    for (int row = 0; row < height; row++)
+        GDALCopyWords(from + size * (static_cast<size_t>(y + row) * nRasterXSize + x), type, size,
+                      static_cast<GByte *>(out) + row * line, to, static_cast<int>(pixel), width);
     return true;
 }
 
@@ -391,12 +387,10 @@ bool same_picture(GDALDataset *a, GDALDataset *b)
            read_samples(b, type, of_b.data()) && of_a == of_b;
 }
 
-Memory read_all(const char *name, size_t *size)
+Memory read_all(const char *name, vsi_l_offset *size)
 {
     GByte *data = nullptr;
-    vsi_l_offset length = 0;
-    bool good = VSIIngestFile(nullptr, name, &data, &length, static_cast<GIntBig>(RAIIAF_LIMIT_STREAM_SIZE)) != 0;
-    *size = static_cast<size_t>(length);
+    bool good = VSIIngestFile(nullptr, name, &data, size, static_cast<GIntBig>(RAIIAF_LIMIT_STREAM_SIZE)) != 0;
     return Memory(good ? data : nullptr, VSIFree);
 }
 
@@ -404,7 +398,7 @@ Memory read_all(const char *name, size_t *size)
    tool.  Of several, none speaks for the whole. */
 bool find_known(GDALDataset *source, Dataset *known)
 {
-    size_t size;
+    vsi_l_offset size = 0;
     VSIStatBufL status;
     raiiaf_error error;
     raiiaf_file *file = nullptr;
@@ -446,7 +440,8 @@ bool encode(raiiaf_file *file, GDALDataset *source, int strict, GDALProgressFunc
 /* [KEY=]FILE: an .npy file, or a raster, whose bands are channels unless it tells the shape that it had as a latent. */
 bool add_latent(raiiaf_file *file, const char *option)
 {
-    size_t size, length = strcspn(option, "=/:\"");
+    vsi_l_offset size = 0;
+    size_t length = strcspn(option, "=/:\"");
     unsigned rank = 4, first = 1;
     raiiaf_error error;
     raiiaf_dtype type = RAIIAF_FLOAT32;
@@ -473,10 +468,9 @@ bool add_latent(raiiaf_file *file, const char *option)
         first = 1;
     if (option[length] != '=' && told.FetchNameValue("KEY"))
         key = told["KEY"];
-    shape[0] = first;
-    shape[1] = static_cast<uint32_t>(from->GetRasterCount()) / first;
-    shape[2] = static_cast<uint32_t>(from->GetRasterYSize());
-    shape[3] = static_cast<uint32_t>(from->GetRasterXSize());
+    const int axes[] = {static_cast<int>(first), from->GetRasterCount() / static_cast<int>(first),
+                        from->GetRasterYSize(), from->GetRasterXSize()};
+    std::copy(axes, axes + 4, shape);
     size = values.size() * (type == RAIIAF_FLOAT16 ? 2 : 4);
     raiiaf_latent_narrow(values.data(), values.size(), type, data.data());
     return passed(raiiaf_latent_add(file, key.c_str(), shape, rank, type, data.data(), size, &error), error);
@@ -488,7 +482,7 @@ const char *const settings[][2] = {
 /* METADATA, or what the source says in the words that we show; the other options are stronger. */
 bool describe(raiiaf_file *file, GDALDataset *source, CSLConstList options)
 {
-    size_t size = 0;
+    vsi_l_offset size = 0;
     raiiaf_error error;
     const char *path = CSLFetchNameValue(options, "METADATA");
     Memory json = path ? read_all(path, &size) : nullptr;
@@ -585,7 +579,6 @@ extern "C" CPL_DLL void GDALRegister_RAIIAF()
     driver->SetMetadataItem(GDAL_DMD_SUBDATASETS, "YES");
     driver->SetMetadataItem(GDAL_DMD_LONGNAME, "Rich AI Image Artifact Format");
     driver->SetMetadataItem(GDAL_DMD_EXTENSIONS, "raiiaf gen5");
-    driver->SetMetadataItem(GDAL_DMD_MIMETYPE, "image/x-raiiaf");
     driver->SetMetadataItem(GDAL_DMD_CREATIONDATATYPES, "Byte UInt16");
     driver->SetMetadataItem(GDAL_DMD_CREATIONOPTIONLIST, (list + "</CreationOptionList>").c_str());
     driver->pfnIdentify = identify;
