@@ -8,7 +8,6 @@
 #endif
 
 #include "legacy.h"
-#include "file.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -8,7 +8,6 @@
 #endif
 
 #include "legacy.h"
-#include "file.h"
 #include "parts.h"
 
 #include <string.h>
