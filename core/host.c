@@ -38,23 +38,17 @@ void raiiaf_text_each(const raiiaf_file *file, bool (*callback)(void *user, cons
     raiiaf_setting_each(file, show, &(view){callback, user});
 }
 
-static size_t length_without_spaces(const char *text)
-{
-    size_t length = strlen(text);
-    while (length && text[length - 1] == ' ')
-        length--;
-    return length;
-}
-
 /* Equal but for spaces at the end and, where it is lossy, for backslashes that `text` has lost. */
 static bool same_text(const char *text, const char *original, bool lossy)
 {
-    const char *end = text + length_without_spaces(text);
-    size_t length = length_without_spaces(original);
-    for (size_t i = 0; i < length; i++) {
-        if (lossy && original[i] == '\\' && (text == end || *text != '\\'))
+    const char *end = text + strlen(text);
+    while (end > text && end[-1] == ' ')
+        end--;
+    for (; *original; original++) {
+        bool over = text == end;
+        if ((lossy && *original == '\\' && (over || *text != '\\')) || (over && *original == ' '))
             continue;
-        if (text == end || *text++ != original[i])
+        if (over || *text++ != *original)
             return false;
     }
     return text == end;

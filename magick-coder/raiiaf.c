@@ -44,7 +44,6 @@ extern MagickExport MagickBooleanType CloseBlob(Image *);
 extern MagickExport MagickOffsetType SeekBlob(Image *, const MagickOffsetType, const int);
 extern MagickExport ssize_t ReadBlob(Image *, const size_t, void *);
 extern MagickExport ssize_t WriteBlob(Image *, const size_t, const void *);
-extern MagickExport const struct stat *GetBlobProperties(const Image *);
 
 /* What ImageMagick looks up by name; GEN5 is the same module under the name that a file x.gen5 asks for. */
 ModuleExport size_t RegisterRAIIAFImage(void);
@@ -396,19 +395,27 @@ static Image *ReadRAIIAFImage(const ImageInfo *image_info, ExceptionInfo *except
 
 /* ---- writing ---- */
 
+/* The path of what the image was read from: of "PNG:x.png[50%]" x.png. */
+static void source_path(call *c, char path[MagickPathExtent])
+{
+    ImageInfo *info = AcquireImageInfo();
+    CopyMagickString(info->filename, c->image->magick_filename, MagickPathExtent);
+    SetImageInfo(info, 0, c->exception);
+    CopyMagickString(path, info->filename, MagickPathExtent);
+    info = DestroyImageInfo(info);
+}
+
 /* ImageMagick 7 drops profiles from about 3.9 MB on when it reads a PNG; a smaller one was taken off by somebody. */
 #define DROPPED_SIZE ((size_t)3 << 20)
 
 static raiiaf_buffer capsule_of_source(call *c)
 {
+    char path[MagickPathExtent];
     raiiaf_buffer capsule = {0};
-    ImageInfo *info = AcquireImageInfo();
-    CopyMagickString(info->filename, c->image->magick_filename, MagickPathExtent);
-    SetImageInfo(info, 0, c->exception); /* leaves the name alone: "PNG:x.png[50%]" is x.png */
+    source_path(c, path);
     if (LocaleCompare(c->image->magick, "PNG") == 0 && !skips_profile(c) &&
-        IsRightsAuthorized(PathPolicyDomain, ReadPolicyRights, info->filename) != MagickFalse)
-        raiiaf_capsule_find_path(info->filename, DROPPED_SIZE, NULL, &capsule, NULL);
-    info = DestroyImageInfo(info);
+        IsRightsAuthorized(PathPolicyDomain, ReadPolicyRights, path) != MagickFalse)
+        raiiaf_capsule_find_path(path, DROPPED_SIZE, NULL, &capsule, NULL);
     return capsule;
 }
 
@@ -494,8 +501,11 @@ static bool import(call *c)
     raiiaf_file *shown = NULL;
     raiiaf_buffer capsule;
     const char *id = GetImageArtifact(c->image, ORIGIN);
-    int64_t modified = (int64_t)GetBlobProperties(c->image)->st_mtime;
-    raiiaf_import_options options = {.modified = modified ? modified : -1};
+    char path[MagickPathExtent];
+    struct stat status;
+    source_path(c, path);
+    bool file = stat(path, &status) == 0 && S_ISREG(status.st_mode);
+    raiiaf_import_options options = {.file_name = file ? path : NULL, .modified = file ? (int64_t)status.st_mtime : -1};
     bool come = raiiaf_cache_get(cache, id, &capsule);
     void *png = encode_image(c, &size);
     /* Properties that merely outlived their capsule (-strip, +profile) describe nothing any more. */
