@@ -29,7 +29,7 @@ static raiiaf_status describe_latent(const raiiaf_file *file, size_t i, rf_bytes
     if (status != RAIIAF_OK)
         return status;
     rf_bytes_string(text, "\n"); /* numbers for people, and so as their locale writes them */
-    rf_bytes_format(text, _("from %.4g to %.4g, mean %.4g, standard deviation %.4g"), statistics.minimum,
+    rf_bytes_format(text, _("from %.4g to %.4g\nmean %.4g, standard deviation %.4g"), statistics.minimum,
                     statistics.maximum, statistics.mean, statistics.deviation);
     if (statistics.nans || statistics.infinities)
         rf_bytes_format(text, _(", %" PRIu64 " NaN, %" PRIu64 " infinite"), statistics.nans, statistics.infinities);

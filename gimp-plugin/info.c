@@ -284,8 +284,9 @@ void show_info(Image image, raiiaf_file *file)
     dialog.window = gimp_dialog_new(_("Generation Info"), "raiiaf-info", NULL, 0, NULL, NULL, _("Copy as _Text"), COPY,
                                     _("_Cancel"), GTK_RESPONSE_CANCEL, _("_OK"), GTK_RESPONSE_OK, NULL);
     GtkWidget *content = gtk_dialog_get_content_area(GTK_DIALOG(dialog.window));
-    gtk_window_set_default_size(GTK_WINDOW(dialog.window), 600, 460);
-    gtk_container_set_border_width(GTK_CONTAINER(dialog.notebook), 12);
+    gtk_window_set_default_size(GTK_WINDOW(dialog.window), 620, 500);
+    gtk_container_set_border_width(GTK_CONTAINER(dialog.window), 12);
+    gtk_box_set_spacing(GTK_BOX(content), 12);
     gtk_box_pack_start(GTK_BOX(content), dialog.notebook, TRUE, TRUE, 0);
     dialog.message = add_label(content, "");
     GtkWidget *page = add_page(&dialog, _("Prompt"));
