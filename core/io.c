@@ -231,6 +231,7 @@ raiiaf_status rf_source_fetch(const raiiaf_file *file, uint64_t offset, size_t s
 
 typedef struct path_sink {
     int descriptor;
+    bool nameless;   /* the temporary file has no name yet: if the process is killed, nothing stays behind */
     char *target;    /* the file to replace, links followed */
     char *temporary; /* NULL where the target is written to as it is */
     char name[];
@@ -268,7 +269,7 @@ static void path_abort(void *user)
     int number = errno;
     if (sink->descriptor >= 0)
         close(sink->descriptor);
-    if (sink->temporary)
+    if (sink->temporary && !sink->nameless)
         unlink(sink->temporary);
     path_sink_free(sink);
     errno = number;
@@ -288,10 +289,23 @@ static void sync_folder(const char *path)
     free(folder);
 }
 
+/* Where an open file without a name can be given one. */
+static char *descriptor_path(int descriptor, char out[40])
+{
+    snprintf(out, 40, "/proc/self/fd/%d", descriptor);
+    return out;
+}
+
 static bool path_commit(void *user)
 {
     path_sink *sink = user;
+    char path[40];
     bool done = !sink->temporary || fsync(sink->descriptor) == 0 || errno == EINVAL;
+    if (done && sink->nameless) {
+        done = linkat(AT_FDCWD, descriptor_path(sink->descriptor, path), AT_FDCWD, sink->temporary,
+                      AT_SYMLINK_FOLLOW) == 0;
+        sink->nameless = !done;
+    }
     if (done) {
         int descriptor = sink->descriptor;
         sink->descriptor = -1;
@@ -330,8 +344,25 @@ static char *follow_links(const char *path)
     return joined.data;
 }
 
-/* Creates ".NAME.XXXXXX" beside the target, with the permissions that open() gives, and those of `former`. */
-static int open_temporary(const char *target, const struct stat *former, char **temporary)
+/* Opens a file without a name in the target's folder, or -1 where the system has no such. */
+static int open_nameless(const char *target, int folder)
+{
+    int descriptor = -1;
+    char path[40];
+    char *name = folder ? strndup(target, (size_t)folder) : strdup(".");
+    if (name)
+        descriptor = open(name, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
+    free(name);
+    if (descriptor >= 0 && access(descriptor_path(descriptor, path), F_OK) != 0) {
+        close(descriptor);
+        descriptor = -1;
+    }
+    return descriptor;
+}
+
+/* Creates ".NAME.XXXXXX" beside the target, with the permissions that open() gives, and those of `former`; the name may
+   have to be given to it later (*nameless). */
+static int open_temporary(const char *target, const struct stat *former, char **temporary, bool *nameless)
 {
     const char *slash = strrchr(target, '/');
     int folder = slash ? (int)(slash - target) + 1 : 0;
@@ -344,7 +375,10 @@ static int open_temporary(const char *target, const struct stat *former, char **
                         (long)now.tv_nsec + attempt);
         if (name.failed)
             return -1;
-        int descriptor = open(name.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        int descriptor = open_nameless(target, folder);
+        *nameless = descriptor >= 0;
+        if (!*nameless)
+            descriptor = open(name.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (descriptor >= 0) {
             if (former && (fchown(descriptor, former->st_uid, former->st_gid) == 0 || former->st_uid == geteuid()))
                 fchmod(descriptor, former->st_mode & 07777);
@@ -375,7 +409,8 @@ raiiaf_status raiiaf_sink_path(raiiaf_sink *sink, const char *path, raiiaf_error
     else if (!exists || access(path, W_OK) == 0) { /* a file that is write-protected isn't replaced either */
         state->target = follow_links(path);
         if (state->target)
-            state->descriptor = open_temporary(state->target, exists ? &former : NULL, &state->temporary);
+            state->descriptor =
+                open_temporary(state->target, exists ? &former : NULL, &state->temporary, &state->nameless);
         else
             errno = ENOMEM;
     }

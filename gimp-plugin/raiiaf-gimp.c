@@ -244,28 +244,16 @@ static Image decode_image(const raiiaf_file *file, raiiaf_error *error)
 {
     static const char *const procedures[] = {NULL, "file-png-load", "file-jpeg-load", "file-webp-load",
                                              "file-bmp-load"};
-    raiiaf_image_info info = {0};
-    raiiaf_check *check;
+    raiiaf_image_info info;
     raiiaf_buffer bytes;
-    Image image = NO_IMAGE;
-    if (raiiaf_image_chunk(file) == RAIIAF_NONE)
-        fail(error, raiiaf_name(file), _("no image in this file; raiiaf extract hands out what it does hold"));
-    else if (raiiaf_image_probe(file, &info, error) == RAIIAF_OK &&
-             ((size_t)info.format >= G_N_ELEMENTS(procedures) || !procedures[info.format]))
-        fail(error, raiiaf_name(file),
-             _("the image is no PNG, JPEG, WebP or BMP; raiiaf extract --image hands it out"));
-    else if (!error->status && raiiaf_check_begin(&check, file, NULL, &bytes, error) == RAIIAF_OK) {
-        image = decode_bytes(&bytes, procedures[info.format]);
-        raiiaf_status status = raiiaf_check_end(check, error);
-        raiiaf_buffer_free(&bytes);
-        if (status == RAIIAF_OK && image == NO_IMAGE)
-            fail(error, raiiaf_name(file),
-                 _("GIMP can't decode the image in this file; raiiaf extract --image hands it out"));
-        else if (status != RAIIAF_OK && image != NO_IMAGE) {
-            gimp_image_delete(image);
-            image = NO_IMAGE;
-        }
-    }
+    /* Verified first: what GIMP can't decode to the end, it leaves behind as half an image. */
+    if (raiiaf_image_probe_known(file, &info, error) ||
+        raiiaf_chunk_read(file, raiiaf_image_chunk(file), 0, &bytes, error))
+        return NO_IMAGE;
+    Image image = decode_bytes(&bytes, procedures[info.format]);
+    raiiaf_buffer_free(&bytes);
+    if (image == NO_IMAGE)
+        fail(error, raiiaf_name(file), _("GIMP can't decode the image in it; raiiaf extract --image hands it out"));
     return image;
 }
 
@@ -310,12 +298,36 @@ Image load_file(const char *path, bool whole, raiiaf_error *error)
 
 /* ---- exporting ---- */
 
-/* A file around an image that was never a .raiiaf: what is known of it, nothing invented. */
+/* The file that the image was opened from, or NULL. */
+static char *imported_path(Image image)
+{
+#ifdef GIMP3
+    GFile *file = gimp_image_get_imported_file(image);
+    char *path = file ? g_file_get_path(file) : NULL;
+    g_clear_object(&file);
+#else
+    char *uri = gimp_image_get_imported_uri(image), *path = uri ? g_filename_from_uri(uri, NULL, NULL) : NULL;
+    g_free(uri);
+#endif
+    return path;
+}
+
+/* A file around an image that was never a .raiiaf: what is known of it, also by the file that it was opened from, of
+   whose texts GIMP loses most. */
 static bool import(raiiaf_file **file, const char *png, size_t size, Image image, raiiaf_error *error)
 {
     char *manifest = text_of(image, MANIFEST); /* a script may wish for one all the same */
-    bool good = raiiaf_import(file, png, size, NULL, NULL, error) == RAIIAF_OK &&
+    char *path = imported_path(image), *original = NULL;
+    gsize original_size = 0;
+    raiiaf_import_options options = {.file_name = path, .modified = -1};
+    if (path && g_file_get_contents(path, &original, &original_size, NULL)) {
+        options.original = original;
+        options.original_size = original_size;
+    }
+    bool good = raiiaf_import(file, png, size, &options, NULL, error) == RAIIAF_OK &&
                 (!manifest || raiiaf_merge(*file, manifest, strlen(manifest), error) == RAIIAF_OK);
+    g_free(original);
+    g_free(path);
     g_free(manifest);
     return good;
 }
