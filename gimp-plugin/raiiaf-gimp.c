@@ -303,13 +303,13 @@ static char *imported_path(Image image)
 {
 #ifdef GIMP3
     GFile *file = gimp_image_get_imported_file(image);
-    char *path = file ? g_file_get_path(file) : NULL;
-    g_clear_object(&file);
+    file = file ? file : gimp_image_get_file(image); /* where a script opened it */
+    return file ? g_file_get_path(file) : NULL;
 #else
-    char *uri = gimp_image_get_imported_uri(image), *path = uri ? g_filename_from_uri(uri, NULL, NULL) : NULL;
-    g_free(uri);
+    char *uri = gimp_image_get_imported_uri(image);
+    uri = uri ? uri : gimp_image_get_uri(image);
+    return uri ? g_filename_from_uri(uri, NULL, NULL) : NULL;
 #endif
-    return path;
 }
 
 /* A file around an image that was never a .raiiaf: what is known of it, also by the file that it was opened from, of
@@ -324,8 +324,13 @@ static bool import(raiiaf_file **file, const char *png, size_t size, Image image
         options.original = original;
         options.original_size = original_size;
     }
-    bool good = raiiaf_import(file, png, size, &options, NULL, error) == RAIIAF_OK &&
-                (!manifest || raiiaf_merge(*file, manifest, strlen(manifest), error) == RAIIAF_OK);
+    raiiaf_status status = raiiaf_import(file, png, size, &options, NULL, error);
+    if (status == RAIIAF_ERROR_UNSUPPORTED) { /* an XCF or PSD file, say: it tells nothing */
+        options.original = NULL;
+        status = raiiaf_import(file, png, size, &options, NULL, error);
+    }
+    bool good =
+        status == RAIIAF_OK && (!manifest || raiiaf_merge(*file, manifest, strlen(manifest), error) == RAIIAF_OK);
     g_free(original);
     g_free(path);
     g_free(manifest);

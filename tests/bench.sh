@@ -9,6 +9,7 @@ for python in "${PYTHON3:-python3}" python3 /usr/bin/python3; do
         "$python" "$here/bench.py"
         "$python" "$here/bench_desktop.py"
         "$python" "$here/bench_gdal.py"
+        "$python" "$here/bench_gimp.py"
         exit
     fi
 done

@@ -85,3 +85,12 @@ for folder in "$destdir"/usr/lib/*/ImageMagick-*/modules-*/coders; do
     echo "$convert reads the sample"
 done
 [ $found = yes ] || { echo "no coder for ImageMagick is installed"; exit 1; }
+
+found=no
+for plugin in "$destdir"/usr/lib/gimp/2.0/plug-ins/raiiaf/raiiaf "$destdir"/usr/lib/*/gimp/3.0/plug-ins/raiiaf/raiiaf; do
+    [ -e "$plugin" ] || continue
+    found=yes
+    if ldd "$plugin" | grep 'not found'; then exit 1; fi
+    echo "$plugin finds its libraries"
+done
+[ $found = yes ] || { echo "no plug-in for GIMP is installed"; exit 1; }

@@ -13,11 +13,11 @@ test_packages="libgtest-dev python3 python3-numpy python3-zstandard python3-zfpy
     gdal-bin python3-gdal"
 case $debian in
 12)
-    build_packages="$build_packages libmagickcore-6.q16-dev qtbase5-dev"
+    build_packages="$build_packages libmagickcore-6.q16-dev qtbase5-dev libgimp2.0-dev"
     test_packages="$test_packages clang-format debootstrap"
     ;;
 13)
-    build_packages="$build_packages libmagickcore-7.q16-dev qt6-base-dev"
+    build_packages="$build_packages libmagickcore-7.q16-dev qt6-base-dev libgimp-3.0-dev"
     test_packages="$test_packages libmagickcore-7.q16hdri-dev imagemagick-7.q16hdri libglycin-1-dev libseccomp-dev"
     ;;
 *)
