@@ -653,6 +653,128 @@ TEST(LegacyTexts, AsksOneDriverAlone)
     EXPECT_STREQ("dialect-unknown", unknown.error.id);
 }
 
+TEST(LegacyTexts, ReadsProfilesThatImageMagickLeavesInPng)
+{
+    const std::string block = exif("9286", 7, "ASCII\0\0\0"s + parameters, true, true);
+    std::string iptc =
+        "\x1C\x02\x78"s + static_cast<char>(parameters.size() >> 8) + static_cast<char>(parameters.size()) + parameters;
+    const std::pair<std::string, std::string> profiles[] = {
+        {"exif", "Exif\0\0"s + block},
+        {"APP1", block},
+        {"iptc", iptc},
+        {"8bim", "8BIM\x04\x04\0\0\0\0"s + test::be16(static_cast<uint16_t>(iptc.size())) + iptc},
+    };
+    for (const auto &[name, bytes] : profiles) {
+        std::string text =
+            "Raw profile type " + name + "\0\n"s + name + "\n      " + std::to_string(bytes.size()) + '\n';
+        for (size_t i = 0; i < bytes.size(); i++) {
+            char digits[4];
+            std::snprintf(digits, sizeof digits, "%02x", static_cast<unsigned char>(bytes[i]));
+            text += digits + (i % 36 == 35 ? "\n"s : ""s);
+        }
+        Scan scan(png_with(png_chunk("tEXt", text + '\n')));
+        EXPECT_EQ("a1111", scan.dialect()) << name;
+        EXPECT_EQ("a cat", scan["prompt"]) << name;
+    }
+}
+
+// ---- hidden bits ----
+
+// A picture with these bits in the lowest ones of its alpha (1 for each pixel) or its colours (3).
+std::string with_bits(const std::string &bytes, uint32_t width, uint32_t height, unsigned per_pixel)
+{
+    test::Noise noise(width * 131 + height);
+    unsigned channels = per_pixel == 1 ? 4 : 3;
+    std::vector<uint8_t> pixels(size_t{width} * height * channels);
+    for (uint8_t &sample : pixels)
+        sample = noise.byte();
+    for (size_t bit = 0; bit < bytes.size() * 8; bit++) {
+        size_t pixel = bit / per_pixel, at = (pixel % height * width + pixel / height) * channels;
+        at += per_pixel == 1 ? 3 : bit % 3;
+        auto value = static_cast<unsigned char>(bytes[bit / 8]) >> (7 - bit % 8) & 1;
+        if (pixel < size_t{width} * height)
+            pixels[at] = static_cast<uint8_t>((pixels[at] & 0xFE) | value);
+    }
+    png_image image{};
+    image.version = PNG_IMAGE_VERSION;
+    image.width = width;
+    image.height = height;
+    image.format = channels == 4 ? PNG_FORMAT_RGBA : PNG_FORMAT_RGB;
+    png_alloc_size_t size = 0;
+    EXPECT_TRUE(png_image_write_get_memory_size(image, size, 0, pixels.data(), 0, nullptr));
+    std::string out(size, '\0');
+    EXPECT_TRUE(png_image_write_to_memory(&image, out.data(), &size, 0, pixels.data(), 0, nullptr));
+    out.resize(size);
+    return out;
+}
+
+std::string gzipped(const std::string &text)
+{
+    z_stream stream{};
+    std::string out(text.size() + 100, '\0');
+    EXPECT_EQ(Z_OK, deflateInit2(&stream, 9, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY));
+    stream.next_in = reinterpret_cast<Bytef *>(const_cast<char *>(text.data()));
+    stream.avail_in = static_cast<uInt>(text.size());
+    stream.next_out = reinterpret_cast<Bytef *>(out.data());
+    stream.avail_out = static_cast<uInt>(out.size());
+    EXPECT_EQ(Z_STREAM_END, deflate(&stream, Z_FINISH));
+    out.resize(stream.total_out);
+    deflateEnd(&stream);
+    return out;
+}
+
+std::string hidden(const std::string &magic, const std::string &payload, uint32_t bits)
+{
+    return magic + test::be32(bits) + payload + "and what follows";
+}
+
+TEST(LegacyHidden, IsFoundInPicturesOfAnyShape)
+{
+    for (auto [width, height] : {std::pair<uint32_t, uint32_t>{16, 400}, {400, 16}, {50, 121}, {2000, 3}, {3, 2000}})
+        for (const char *magic : {"stealth_pnginfo", "stealth_pngcomp", "stealth_rgbinfo", "stealth_rgbcomp"}) {
+            std::string payload = std::strstr(magic, "comp") ? gzipped(parameters) : parameters;
+            unsigned per_pixel = std::strstr(magic, "rgb") ? 3 : 1;
+            std::string bits = hidden(magic, payload, static_cast<uint32_t>(payload.size() * 8));
+            Scan scan(with_bits(bits, width, height, per_pixel));
+            EXPECT_EQ("stealth", scan.dialect()) << magic << " " << width << "x" << height;
+            EXPECT_EQ("a cat", scan["prompt"]);
+            EXPECT_EQ("5", scan["seed"]);
+            EXPECT_TRUE(scan.digests().count(test::sha256(parameters)));
+        }
+}
+
+TEST(LegacyHidden, IsNothingWhereItLies)
+{
+    std::string packed = gzipped(parameters), broken = packed;
+    broken[broken.size() / 2] ^= 0x55;
+    auto size = [](const std::string &text) { return static_cast<uint32_t>(text.size() * 8); };
+    const std::string lies[] = {
+        hidden("stealth_pnginfo", parameters, 0xFFFFFFF8),
+        hidden("stealth_pnginfo", parameters, size(parameters) + 3),
+        hidden("stealth_pnginfo", parameters, 0),
+        hidden("stealth_pngcomp", packed, size(packed) - 32),
+        hidden("stealth_pngcomp", broken, size(broken)),
+        hidden("stealth_pngcomp", parameters, size(parameters)),
+        hidden("stealth_pnginfo", "\xFF\xFE\xFD no text", 64),
+        hidden("stealth_pngnone", parameters, size(parameters)),
+        hidden("stealth_pngcomp", gzipped(std::string(20 << 20, ' ')), size(gzipped(std::string(20 << 20, ' ')))),
+    };
+    for (const std::string &bits : lies) {
+        Scan scan(with_bits(bits, 500, 400, 1));
+        EXPECT_EQ(RAIIAF_OK, scan.status) << scan.error.text;
+        EXPECT_EQ("none", scan.dialect());
+    }
+}
+
+TEST(LegacyHidden, IsLookedForOnlyWhereNothingElseSpeaks)
+{
+    std::string secret = "secret\nSteps: 1, Sampler: Euler, Seed: 1, Size: 8x8";
+    std::string image =
+        with_bits(hidden("stealth_pnginfo", secret, static_cast<uint32_t>(secret.size() * 8)), 64, 64, 1);
+    EXPECT_EQ("secret", Scan(image)["prompt"]);
+    EXPECT_EQ("a cat", Scan(test::with_chunks(image, png_chunk("tEXt", "parameters\0"s + parameters)))["prompt"]);
+}
+
 // ---- what isn't read ----
 
 TEST(LegacyOthers, TellsOtherFormatsByName)

@@ -28,6 +28,9 @@ static bool import(legacy_input *in, legacy_output *out)
 {
     static const legacy_map map[] = {{"negativePrompt", "negative_prompt"},
                                      {"promptNeg", "negative_prompt"},
+                                     {"negprompt", "negative_prompt"},
+                                     {"w", "width"},
+                                     {"h", "height"},
                                      {"prompt_neg", "negative_prompt"},
                                      {"scale", "cfg_scale"},
                                      {"scaleTxt", "cfg_scale"},
