@@ -95,7 +95,8 @@ static void append_folded(legacy_string *out, const char *at, const char *end, b
         *pending = false;
         return;
     }
-    bool joined = end[-1] == '\\' && out->size && out->text[0] == '"'; /* a folded line of a double-quoted one */
+    /* Of a double-quoted one, the backslash takes the line end away. */
+    bool joined = end[-1] == '\\' && (out->size ? out->text[0] : *at) == '"';
     legacy_append_string(out, *pending ? " " : "");
     legacy_append(out, at, (size_t)(end - at) - joined);
     *pending = !joined;
