@@ -11,16 +11,13 @@
 #include <gdal_pam.h>
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <utility>
 
 namespace
 {
-
 const char prefix[] = "RAIIAF:", environment_domain[] = "json:RAIIAF_ENVIRONMENT";
-const uint64_t decoded_most = UINT64_C(1) << 30; /* larger images aren't held: their driver is asked each time */
-
-using File = std::shared_ptr<raiiaf_file>;
 using Memory = std::shared_ptr<void>;
 using Handle = std::shared_ptr<VSILFILE>; /* shared with a copy that is made: by then GDAL has deleted the name */
 
@@ -60,11 +57,17 @@ bool read_samples(GDALDataset *from, GDALDataType type, void *out)
 
 struct Dataset final : GDALPamDataset {
     Handle handle;
-    File file;
+    std::shared_ptr<raiiaf_file> file;
     size_t latent = RAIIAF_NONE; /* the chunk, where it isn't the image */
     GDALDatasetUniquePtr embedded;
 
-    ~Dataset() override;
+    ~Dataset() override
+    {
+        FlushCache(true);
+        embedded.reset();
+        VSIUnlink(image_name);
+        raiiaf_buffer_free(&image_bytes);
+    }
     static GDALDataset *open(GDALOpenInfo *info);
     bool open_file(const char *name);
     bool describe_image();
@@ -73,9 +76,23 @@ struct Dataset final : GDALPamDataset {
               GSpacing line);
     char **GetMetadata(const char *domain = "") override;
     CPLXMLNode *SerializeToXML(const char *path) override;
-    bool open_image(bool decoding);
-    bool decode();
-    bool load_latent();
+    bool open_image(const std::function<bool()> &decoding = nullptr);
+    /* All of it at once, straight to where it is wanted. */
+    CPLErr IRasterIO(GDALRWFlag flag, int x, int y, int width, int height, void *data, int to_width, int to_height,
+                     GDALDataType type, int count, int *map, GSpacing pixel, GSpacing line, GSpacing band,
+                     GDALRasterIOExtraArg *extra) override
+    {
+        if (embedded || latent != RAIIAF_NONE || width != nRasterXSize || height != nRasterYSize || to_width != width ||
+            to_height != height)
+            return GDALPamDataset::IRasterIO(flag, x, y, width, height, data, to_width, to_height, type, count, map,
+                                             pixel, line, band, extra);
+        bool good = open_image([&] {
+            return embedded->RasterIO(flag, x, y, width, height, data, to_width, to_height, type, count, map, pixel,
+                                      line, band, extra) == CE_None;
+        });
+        return good ? CE_None : CE_Failure;
+    }
+    bool load();
 
     CPLString image_name;
     raiiaf_buffer image_bytes = {};
@@ -106,14 +123,6 @@ struct Band final : GDALPamRasterBand {
         return dataset->read(nBand, x, y, width, height, data, type, pixel, line) ? CE_None : CE_Failure;
     }
 };
-
-Dataset::~Dataset()
-{
-    FlushCache(true);
-    embedded.reset();
-    VSIUnlink(image_name);
-    raiiaf_buffer_free(&image_bytes);
-}
 
 /* ---- what is told before anything is decoded ---- */
 
@@ -192,7 +201,7 @@ bool Dataset::describe_image()
     /* Where not all can be told from the image's head, GDAL's driver for it tells. */
     bool told = info.depth >= 8 && !info.palette && !info.keyed &&
                 (info.format == RAIIAF_IMAGE_PNG || (info.format == RAIIAF_IMAGE_JPEG && info.depth == 8));
-    if (!told && !open_image(false))
+    if (!told && !open_image())
         return false;
     nRasterXSize = told ? static_cast<int>(info.width) : embedded->GetRasterXSize();
     nRasterYSize = told ? static_cast<int>(info.height) : embedded->GetRasterYSize();
@@ -303,7 +312,7 @@ CPLXMLNode *Dataset::SerializeToXML(const char *path)
 /* ---- pixels ---- */
 
 /* Lets GDAL's driver open the embedded image, and decode it if that is wanted, while another thread verifies it. */
-bool Dataset::open_image(bool decoding)
+bool Dataset::open_image(const std::function<bool()> &decoding)
 {
     static const char *const drivers[] = {"PNG", "JPEG", "WEBP", "BMP", nullptr}, *const siblings[] = {nullptr};
     raiiaf_error error;
@@ -318,7 +327,8 @@ bool Dataset::open_image(bool decoding)
     embedded.reset(Open(image_name, GDAL_OF_RASTER | GDAL_OF_INTERNAL, drivers, nullptr, siblings));
     CPLPopErrorHandler();
     bool good =
-        (embedded || fail("GDAL can't read the image; raiiaf extract --image hands it out")) && (!decoding || decode());
+        (embedded || fail("GDAL can't read the image; raiiaf extract --image hands it out")) &&
+        (!decoding || ((same_form(this, embedded.get()) || fail("the image isn't what its head says")) && decoding()));
     if (passed(raiiaf_check_end(check, &error), error) && good)
         return true;
     samples.reset();
@@ -328,48 +338,40 @@ bool Dataset::open_image(bool decoding)
     return false;
 }
 
-bool Dataset::decode()
-{
-    GDALDataType type = papoBands[0]->GetRasterDataType();
-    uint64_t size = count_of(this) * GDALGetDataTypeSizeBytes(type);
-    if (!same_form(this, embedded.get()))
-        return fail("the image isn't what its head says");
-    samples.reset(size > decoded_most ? nullptr : VSI_MALLOC_VERBOSE(size), VSIFree);
-    return size > decoded_most || (samples && read_samples(embedded.get(), type, samples.get()));
-}
-
-bool Dataset::load_latent()
+/* Decodes the image, or the latent, as a whole. */
+bool Dataset::load()
 {
     raiiaf_error error;
-    raiiaf_buffer tensor;
     raiiaf_chunk_info info;
-    raiiaf_chunk_get(file.get(), latent, &info);
-    if (!passed(raiiaf_chunk_read(file.get(), latent, 0, &tensor, &error), error))
+    raiiaf_buffer tensor = {};
+    bool is_image = latent == RAIIAF_NONE;
+    GDALDataType type = papoBands[0]->GetRasterDataType();
+    uint64_t count = count_of(this), size = count * GDALGetDataTypeSizeBytes(type);
+    if (size > RAIIAF_LIMIT_MEMORY)
+        return fail("decoded, the image takes more memory than the limit of 6 GiB");
+    if (is_image ? !open_image() : !passed(raiiaf_chunk_read(file.get(), latent, 0, &tensor, &error), error))
         return false;
-    size_t count = tensor.size / (info.dtype == RAIIAF_FLOAT16 ? 2 : 4);
-    samples.reset(VSI_MALLOC2_VERBOSE(count, sizeof(float)), VSIFree);
-    if (samples)
-        raiiaf_latent_widen(tensor.data, count, info.dtype, static_cast<float *>(samples.get()));
+    Memory data(VSI_MALLOC_VERBOSE(size), VSIFree);
+    bool good = data && (!is_image || read_samples(embedded.get(), type, data.get()));
+    if (good && !is_image) {
+        raiiaf_chunk_get(file.get(), latent, &info);
+        raiiaf_latent_widen(tensor.data, count, info.dtype, static_cast<float *>(data.get()));
+    }
     raiiaf_buffer_free(&tensor);
-    return samples != nullptr;
+    samples = good ? data : nullptr;
+    return good;
 }
 
 bool Dataset::read(int band, int x, int y, int width, int height, void *out, GDALDataType to, GSpacing pixel,
                    GSpacing line)
 {
     GDALDataType type = papoBands[0]->GetRasterDataType();
-    int size = GDALGetDataTypeSizeBytes(type);
-    if (!samples && !(latent != RAIIAF_NONE ? load_latent() : embedded ? decode() : open_image(true))) {
-        samples.reset();
+    size_t size = GDALGetDataTypeSizeBytes(type), plane = static_cast<size_t>(nRasterXSize) * nRasterYSize * size;
+    if (!samples && !load())
         return false;
-    }
-    if (!samples)
-        return embedded->GetRasterBand(band)->RasterIO(GF_Read, x, y, width, height, out, width, height, to, pixel,
-                                                       line, nullptr) == CE_None;
-    const GByte *from =
-        static_cast<GByte *>(samples.get()) + size * (static_cast<size_t>(band - 1) * nRasterYSize * nRasterXSize);
+    const GByte *from = static_cast<GByte *>(samples.get()) + plane * (band - 1) + size * x;
     for (int row = 0; row < height; row++)
-        GDALCopyWords(from + size * (static_cast<size_t>(y + row) * nRasterXSize + x), type, size,
+        GDALCopyWords(from + size * nRasterXSize * (y + row), type, static_cast<int>(size),
                       static_cast<GByte *>(out) + row * line, to, static_cast<int>(pixel), width);
     return true;
 }
@@ -534,12 +536,11 @@ GDALDataset *create_copy(const char *name, GDALDataset *source, int strict, char
     Dataset known, *ours = dynamic_cast<Dataset *>(source);
     int bands = source->GetRasterCount();
     GDALDataType type = bands ? source->GetRasterBand(1)->GetRasterDataType() : GDT_Unknown;
-    bool same = ours && ours->latent == RAIIAF_NONE, good = true;
-    if (!same && (bands < 1 || bands > 4 || (type != GDT_Byte && type != GDT_UInt16)))
+    bool same = ours && ours->latent == RAIIAF_NONE;
+    bool good = progress(0, "", user) || fail("stopped by the user", "", CPLE_UserInterrupt);
+    if (good && !same && (bands < 1 || bands > 4 || (type != GDT_Byte && type != GDT_UInt16)))
         good = fail("RAIIAF takes 1 to 4 bands of Byte or UInt16, not %s; -co LATENT=FILE adds a latent",
                     CPLSPrintf("%d of %s", bands, GDALGetDataTypeName(type)), CPLE_NotSupported);
-    if (!progress(0, "", user))
-        good = fail("stopped by the user", "", CPLE_UserInterrupt);
     if (same)
         known.handle = ours->handle;
     good = good && (same ? known.open_file(raiiaf_name(ours->file.get())) : find_known(source, &known));
