@@ -44,23 +44,49 @@ static raiiaf_status put_json(importer *im, const char *pointer, raiiaf_error *e
 
 /* ---- what is about the model ---- */
 
+/* The tool's date in the format's form: time of day and offset, where it doesn't tell them, as 0.  NULL where it tells
+   no day. */
+static const char *complete_date(const raiiaf_value *value, char out[64])
+{
+    static const char rest[] = "T00:00:00+00:00";
+    size_t size = value->size < 2 ? 0 : value->size - 2;
+    if (value->type != RAIIAF_JSON_STRING || size < 10 || size > 40)
+        return NULL;
+    memcpy(out, value->text + 1, size);
+    out[size] = 0;
+    if (out[4] == ':' && out[7] == ':') /* as in Exif */
+        out[4] = out[7] = '-';
+    if (size > 10 && out[10] == ' ')
+        out[10] = 'T';
+    if (size <= 19) /* up to the seconds */
+        strcpy(out + size, rest + (size - 10));
+    return out;
+}
+
 static raiiaf_status put_model(importer *im, raiiaf_error *error)
 {
     static const char *const names[] = {"prompt", "model_name", "tags", "date"};
     raiiaf_status status = RAIIAF_OK;
     for (size_t i = 0; !status && i < sizeof names / sizeof *names; i++) {
         raiiaf_value value;
-        char path[256];
-        const char *rule;
+        char path[256], date[64];
+        const char *rule, *completed;
+        rf_bytes pointer = {0};
         if (!raiiaf_legacy_get(im->legacy, names[i], &value))
             continue;
         im->json.size = 0;
-        rf_bytes_string(&im->json, "/model_info/");
-        rf_bytes_string(&im->json, names[i]);
-        if (im->json.failed)
+        completed = strcmp(names[i], "date") == 0 ? complete_date(&value, date) : NULL;
+        if (completed)
+            rf_bytes_json_string(&im->json, completed, strlen(completed));
+        else
+            rf_bytes_append(&im->json, value.text, value.size);
+        rf_bytes_string(&pointer, "/model_info/");
+        rf_bytes_string(&pointer, names[i]);
+        if (im->json.failed || pointer.failed)
             status = rf_fail_memory(error, im->file->name);
-        else if (rf_schema_check(im->json.data, value.text, (rf_span){0, value.size}, true, path, &rule))
-            status = rf_put(im->file, im->json.data, value.text, value.size, error);
+        else if (rf_schema_check(pointer.data, im->json.data, (rf_span){0, im->json.size}, true, path, &rule))
+            status = rf_put(im->file, pointer.data, im->json.data, im->json.size, error);
+        rf_bytes_free(&pointer);
     }
     return status;
 }

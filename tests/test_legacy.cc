@@ -370,6 +370,28 @@ TEST(Legacy, TakesWhatTheOriginalTells)
     EXPECT_EQ(1u, kept_digests(file, true).size());
 }
 
+TEST(Legacy, TellsTheDateInTheFormatsForm)
+{
+    const std::pair<const char *, const char *> dates[] = {
+        {"2026-01-03", "2026-01-03T00:00:00+00:00"},
+        {"2026-01-04T01:27:21.2717070Z", "2026-01-04T01:27:21.2717070Z"},
+        {"2026-01-04T01:27:21Z", "2026-01-04T01:27:21Z"},
+        {"2026:01:04 01:27:21", "2026-01-04T01:27:21+00:00"},
+        {"2026-01-04 01:27:21+09:00", "2026-01-04T01:27:21+09:00"},
+        {"2026-01-04T01:27", "2026-01-04T01:27:00+00:00"},
+        {"2026-02-30", "2001-09-09T01:46:40+00:00"},
+        {"some day in May", "2001-09-09T01:46:40+00:00"},
+    };
+    for (const auto &[told, wanted] : dates) {
+        std::string image = png_with(test::text_chunk("parameters", "a\nSteps: 1, Seed: 2, Size: 3x4, Date: "s + told));
+        raiiaf_import_options options = {};
+        options.modified = 1000000000;
+        File file;
+        ASSERT_GOOD(raiiaf_import(&file, image.data(), image.size(), &options, nullptr, &error));
+        EXPECT_EQ('"' + std::string(wanted) + '"', test::get(file, "/model_info/date")) << told;
+    }
+}
+
 // ---- where texts stand ----
 
 std::string exif(const std::string &tag, unsigned type, const std::string &value, bool big, bool nested)
