@@ -57,6 +57,8 @@ typedef struct rf_bytes {
 } rf_bytes;
 
 void rf_bytes_append(rf_bytes *bytes, const void *data, size_t size);
+/* Room for `size` more and a 0, or NULL; whoever writes there adds to the size. */
+char *rf_bytes_extend(rf_bytes *bytes, size_t size);
 void rf_bytes_string(rf_bytes *bytes, const char *text);
 void rf_bytes_format(rf_bytes *bytes, const char *format, ...) RF_PRINTF(2, 3); /* integers and strings only */
 /* text as a JSON string in quotes: ASCII as json.dumps writes it (\uXXXX), so that the spelling is the reference's.

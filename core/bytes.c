@@ -39,6 +39,11 @@ static bool reserve(rf_bytes *bytes, size_t size)
     return true;
 }
 
+char *rf_bytes_extend(rf_bytes *bytes, size_t size)
+{
+    return reserve(bytes, size) ? bytes->data + bytes->size : NULL;
+}
+
 void rf_bytes_append(rf_bytes *bytes, const void *data, size_t size)
 {
     if (!reserve(bytes, size))

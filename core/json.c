@@ -73,8 +73,9 @@ static bool check_escape(const char *text, size_t size, size_t *position)
     return true;
 }
 
-/* *position is at the opening quote, and afterwards behind the closing one. */
-static bool check_string(const char *text, size_t size, size_t *position)
+/* *position is at the opening quote, and afterwards behind the closing one; `least` is the first character that may
+   stand in between. */
+static bool check_string(const char *text, size_t size, unsigned char least, size_t *position)
 {
     size_t at = *position + 1;
 
@@ -102,7 +103,7 @@ static bool check_string(const char *text, size_t size, size_t *position)
                 at++;
             if (!rf_utf8_valid(text + *position, at - *position))
                 return false;
-        } else if (c >= 0x20) {
+        } else if (c >= least) {
             at++;
         } else {
             return false;
@@ -155,11 +156,11 @@ static bool check_number(const char *text, size_t size, size_t *position)
     return true;
 }
 
-static bool check_scalar(const char *text, size_t size, size_t *position)
+static bool check_scalar(const char *text, size_t size, unsigned char least, size_t *position)
 {
     switch (text[*position]) {
     case '"':
-        return check_string(text, size, position);
+        return check_string(text, size, least, position);
     case 't':
         return check_word(text, size, position, "true");
     case 'f':
@@ -176,10 +177,10 @@ static bool check_scalar(const char *text, size_t size, size_t *position)
 }
 
 /* The name and colon of a member; afterwards at its value. */
-static bool check_name(const char *text, size_t size, size_t *position)
+static bool check_name(const char *text, size_t size, unsigned char least, size_t *position)
 {
     *position = skip_space(text, *position, size);
-    if (*position >= size || text[*position] != '"' || !check_string(text, size, position))
+    if (*position >= size || text[*position] != '"' || !check_string(text, size, least, position))
         return false;
     *position = skip_space(text, *position, size);
     if (*position >= size || text[*position] != ':')
@@ -188,7 +189,7 @@ static bool check_name(const char *text, size_t size, size_t *position)
     return true;
 }
 
-bool rf_json_check(const char *text, size_t size, size_t *position)
+static bool check(const char *text, size_t size, unsigned char least, size_t *position)
 {
     char closing[RAIIAF_MAX_DEPTH]; /* of the containers around `at` */
     size_t depth = 0, at = 0;
@@ -204,11 +205,11 @@ bool rf_json_check(const char *text, size_t size, size_t *position)
             if (at >= size)
                 goto done;
             if (text[at] != closing[depth - 1]) {
-                if (closing[depth - 1] == '}' && !check_name(text, size, &at))
+                if (closing[depth - 1] == '}' && !check_name(text, size, least, &at))
                     goto done;
                 continue;
             }
-        } else if (check_scalar(text, size, &at)) {
+        } else if (check_scalar(text, size, least, &at)) {
             at = skip_space(text, at, size);
         } else {
             goto done;
@@ -225,13 +226,23 @@ bool rf_json_check(const char *text, size_t size, size_t *position)
         if (at >= size || text[at] != ',')
             goto done;
         at++;
-        if (closing[depth - 1] == '}' && !check_name(text, size, &at))
+        if (closing[depth - 1] == '}' && !check_name(text, size, least, &at))
             goto done;
     }
 done:
     if (position)
         *position = at;
     return valid;
+}
+
+bool rf_json_check(const char *text, size_t size, size_t *position)
+{
+    return check(text, size, 0x20, position);
+}
+
+bool rf_json_check_leniently(const char *text, size_t size)
+{
+    return check(text, size, 1, NULL);
 }
 
 /* ---- finding ---- */
@@ -254,40 +265,43 @@ static size_t skip_string(const char *text, size_t position, size_t end)
     }
 }
 
+bool rf_json_token(const char *text, size_t *position, size_t end, rf_span *token)
+{
+    size_t at = skip_space(text, *position, end);
+
+    while (at < end && (text[at] == ',' || text[at] == ':'))
+        at = skip_space(text, at + 1, end);
+    token->start = at;
+    if (at >= end)
+        return false;
+    switch (text[at]) {
+    case '"':
+        at = skip_string(text, at, end);
+        break;
+    case '{':
+    case '[':
+    case '}':
+    case ']':
+        at++;
+        break;
+    default:
+        while (at < end && !is_space((unsigned char)text[at]) && text[at] != ',' && text[at] != '}' && text[at] != ']')
+            at++;
+    }
+    *position = token->end = at;
+    return true;
+}
+
 static size_t skip_value(const char *text, size_t position, size_t end)
 {
     size_t depth = 0;
 
-    while (position < end) {
-        switch (text[position]) {
-        case '"':
-            position = skip_string(text, position, end);
-            break;
-        case '{':
-        case '[':
+    for (rf_span token; rf_json_token(text, &position, end, &token);) {
+        char c = text[token.start];
+        if (c == '{' || c == '[')
             depth++;
-            position++;
-            continue;
-        case '}':
-        case ']':
+        else if (c == '}' || c == ']')
             depth--;
-            position++;
-            break;
-        case ' ':
-        case '\n':
-        case '\r':
-        case '\t':
-            position = skip_space(text, position, end);
-            continue;
-        case ',':
-        case ':':
-            position++;
-            continue;
-        default:
-            while (position < end && !is_space((unsigned char)text[position]) && text[position] != ',' &&
-                   text[position] != '}' && text[position] != ']')
-                position++;
-        }
         if (depth == 0)
             break;
     }
@@ -486,21 +500,29 @@ bool rf_json_string_equals(const char *text, rf_span string, const char *expecte
     return length != SIZE_MAX && expected[length] == '\0';
 }
 
-void rf_json_decode(const char *text, rf_span string, rf_bytes *out)
+size_t rf_json_decode_into(const char *text, rf_span string, char *out)
 {
-    size_t at = string.start + 1, end = string.end - 1;
+    size_t at = string.start + 1, end = string.end - 1, length = 0;
 
-    rf_bytes_append(out, "", 0);
     while (at < end) {
         const char *escape = memchr(text + at, '\\', end - at);
         size_t stop = escape ? (size_t)(escape - text) : end;
-        rf_bytes_append(out, text + at, stop - at);
+        memcpy(out + length, text + at, stop - at);
+        length += stop - at;
         at = stop;
-        if (escape) {
-            char decoded[4];
-            size_t length = decode_escape(text, &at, end, decoded);
-            rf_bytes_append(out, decoded, length);
-        }
+        if (escape)
+            length += decode_escape(text, &at, end, out + length);
+    }
+    return length;
+}
+
+void rf_json_decode(const char *text, rf_span string, rf_bytes *out)
+{
+    char *room = rf_bytes_extend(out, string.end - string.start);
+
+    if (room) {
+        out->size += rf_json_decode_into(text, string, room);
+        out->data[out->size] = 0;
     }
 }
 
@@ -526,24 +548,16 @@ bool rf_json_uint64(const char *text, rf_span value, uint64_t *number)
 
 size_t rf_json_depth(const char *text, rf_span value)
 {
-    size_t depth = 0, deepest = 1;
+    size_t depth = 0, deepest = 1, at = value.start;
 
-    for (size_t at = value.start; at < value.end;) {
-        char c = text[at];
-        if (c == '{' || c == '[') {
-            depth++;
-            at++;
-        } else if (c == '}' || c == ']') {
+    for (rf_span token; rf_json_token(text, &at, value.end, &token);) {
+        char c = text[token.start];
+        if (c == '}' || c == ']')
             depth--;
-            at++;
-        } else if (c == ',' || c == ':' || is_space((unsigned char)c)) {
-            at++;
-            continue;
-        } else {
-            at = skip_value(text, at, value.end);
+        else if (c == '{' || c == '[')
+            deepest = ++depth > deepest ? depth : deepest;
+        else
             deepest = depth + 1 > deepest ? depth + 1 : deepest;
-        }
-        deepest = depth > deepest ? depth : deepest;
     }
     return deepest;
 }

@@ -22,6 +22,12 @@ typedef struct rf_span {
 /* Exactly one RFC 8259 value plus NaN, Infinity and -Infinity, valid UTF-8, no BOM, nesting of at most
    RAIIAF_MAX_DEPTH.  On failure *position is where. Everything below takes text that has passed. */
 bool rf_json_check(const char *text, size_t size, size_t *position);
+/* The same, but control characters may stand in strings as they are: some tools write line ends so. */
+bool rf_json_check_leniently(const char *text, size_t size);
+
+/* The next string, number, word or bracket between *position and `end`, and moves behind it: a text in one pass.
+   false at the end. */
+bool rf_json_token(const char *text, size_t *position, size_t end, rf_span *token);
 
 /* The span of the outermost value, white space around it left off. */
 rf_span rf_json_root(const char *text, size_t size);
@@ -67,6 +73,8 @@ void rf_json_names_end(rf_json_names *names);
 
 /* The decoded form of a string, appended; lone surrogates become U+FFFD. */
 void rf_json_decode(const char *text, rf_span string, rf_bytes *out);
+/* The same to where there is room: what stands between the quotes is never shorter.  Gives the length. */
+size_t rf_json_decode_into(const char *text, rf_span string, char *out);
 /* An integer token (no fraction, no exponent, "-0" is 0) that fits. */
 bool rf_json_uint64(const char *text, rf_span value, uint64_t *number);
 

@@ -92,8 +92,8 @@ typedef struct legacy_json {
     const struct legacy_json *next;  /* in the object or array that this is in */
 } legacy_json;
 
-/* NULL if it isn't JSON, is nested more than 128 deep or larger than makes sense.  White space around it and raw line
-   ends in strings are let pass.  Parsing the same text again costs nothing. */
+/* NULL if it isn't JSON, is nested more than RAIIAF_MAX_DEPTH deep or larger than makes sense.  White space around it and raw control
+   characters in strings are let pass.  Parsing the same text again costs nothing. */
 const legacy_json *legacy_parse(legacy_input *in, const char *text, size_t size);
 /* Whether a text could be a JSON object, from its first characters. */
 bool legacy_looks_json(const legacy_text *text);

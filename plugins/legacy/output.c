@@ -87,30 +87,11 @@ bool legacy_has(const legacy_output *out, const char *name)
 
 /* ---- putting ---- */
 
-static raiiaf_json type_of(char first)
-{
-    switch (first) {
-    case '"':
-        return RAIIAF_JSON_STRING;
-    case '{':
-        return RAIIAF_JSON_OBJECT;
-    case '[':
-        return RAIIAF_JSON_ARRAY;
-    case 't':
-    case 'f':
-        return RAIIAF_JSON_BOOLEAN;
-    case 'n':
-        return RAIIAF_JSON_NULL;
-    default:
-        return RAIIAF_JSON_NUMBER;
-    }
-}
-
 /* Puts a value that is in order; json lives as long as the arena. */
 static bool put(legacy_output *out, const char *name, const char *json, size_t size)
 {
     size_t i = find_canonical(name);
-    raiiaf_value value = {json ? type_of(*json) : RAIIAF_JSON_NULL, json, size};
+    raiiaf_value value = {json ? rf_json_type(json, (rf_span){0, size}) : RAIIAF_JSON_NULL, json, size};
     if (!json || legacy_has(out, name))
         return json != NULL;
     if (i < FIELDS) {
@@ -282,7 +263,7 @@ bool legacy_set_string(legacy_output *out, const char *name, const char *text)
 
 bool legacy_set_typed(legacy_output *out, const char *name, const char *text, size_t size)
 {
-    raiiaf_json type = size ? type_of(*text) : RAIIAF_JSON_NULL;
+    raiiaf_json type = size ? rf_json_type(text, (rf_span){0, size}) : RAIIAF_JSON_NULL;
     if ((type == RAIIAF_JSON_NUMBER || type == RAIIAF_JSON_BOOLEAN) && legacy_set_spelt(out, name, text, size))
         return true;
     return legacy_set(out, name, text, size);
@@ -340,7 +321,7 @@ static const char *copy_flat(legacy_arena *arena, const char *json, size_t *size
 bool legacy_set_spelt(legacy_output *out, const char *name, const char *json, size_t size)
 {
     size_t i = find_canonical(name), position;
-    raiiaf_json type = size ? type_of(*json) : RAIIAF_JSON_NULL;
+    raiiaf_json type = size ? rf_json_type(json, (rf_span){0, 1}) : RAIIAF_JSON_NULL;
     if (legacy_has(out, name))
         return true;
     if (type == RAIIAF_JSON_NULL || size > EXTRA_SIZE_MOST)
