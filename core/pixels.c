@@ -6,9 +6,9 @@
 #include <config.h>
 #endif
 
+#include "decode.h"
 #include "file.h"
 
-#include <png.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,8 +68,7 @@ bool rf_pixels_same(const char *a, const char *b)
 typedef struct decoder {
     raiiaf_image_info head;
     const char *like;
-    const uint8_t *data;
-    size_t left;
+    rf_png_bytes bytes;
     png_structp png;
     png_infop info;
     uint16_t *rows; /* one, or all of an interlaced picture */
@@ -77,27 +76,11 @@ typedef struct decoder {
     char message[200];
 } decoder;
 
-static void read_data(png_structp png, png_bytep out, size_t size)
-{
-    decoder *from = png_get_io_ptr(png);
-    if (size > from->left)
-        png_error(png, "the file ends early");
-    memcpy(out, from->data, size);
-    from->data += size;
-    from->left -= size;
-}
-
 static void stop(png_structp png, png_const_charp message)
 {
     decoder *from = png_get_error_ptr(png);
     snprintf(from->message, sizeof from->message, "%s", message);
     png_longjmp(png, 1);
-}
-
-static void ignore(png_structp png, png_const_charp message)
-{
-    (void)png;
-    (void)message;
 }
 
 /* Has libpng give each pixel as four native 16-bit samples, values as they are: no gamma, no colour management. */
@@ -141,10 +124,7 @@ static raiiaf_status decode(decoder *from, const raiiaf_limits *limits, raiiaf_e
     if (setjmp(png_jmpbuf(png)))
         return rf_fail(error, RAIIAF_ERROR_DAMAGED, "image-damaged", RF_NAME(NULL), _("the image can't be decoded: %s"),
                        from->message);
-    png_set_read_fn(png, from, read_data);
-    png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
-    /* Text and colour profiles don't matter here, and can't do harm if libpng passes them over. */
-    png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
+    rf_png_begin(png, &from->bytes);
     png_read_info(png, from->info);
 
     png_uint_32 width = png_get_image_width(png, from->info), height = png_get_image_height(png, from->info);
@@ -182,13 +162,13 @@ static raiiaf_status of_image(const void *image, size_t size, const char *like, 
     rf_error_clear(error);
     raiiaf_limits defaults;
     raiiaf_limits_default(&defaults);
-    decoder from = {.data = image, .left = size, .like = like};
+    decoder from = {.bytes = {image, size}, .like = like};
     raiiaf_image_probe_memory(image, size, &from.head);
     if (from.head.format != RAIIAF_IMAGE_PNG)
         return rf_fail(error, RAIIAF_ERROR_UNSUPPORTED, "image-not-png", RF_NAME(NULL),
                        _("the library decodes PNG images only, not %s"), raiiaf_image_format_name(from.head.format));
     raiiaf_status status;
-    from.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &from, stop, ignore);
+    from.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &from, stop, rf_png_ignore);
     if (from.png)
         from.info = png_create_info_struct(from.png);
     if (from.info)

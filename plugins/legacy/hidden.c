@@ -10,11 +10,10 @@
 #include <config.h>
 #endif
 
+#include "decode.h"
 #include "legacy.h"
 
-#include <png.h>
 #include <stdlib.h>
-#include <string.h>
 #include <zlib.h>
 
 #define MAGIC_BITS 120u
@@ -35,8 +34,7 @@ static const struct form {
 #define FORMS (sizeof forms / sizeof *forms)
 
 typedef struct decoder {
-    const uint8_t *data;
-    size_t left;
+    rf_png_bytes bytes;
     uint32_t width, height;
     unsigned channels;
     uint8_t *row;
@@ -49,37 +47,19 @@ typedef struct decoder {
 
 /* ---- libpng ---- */
 
-static void read_data(png_structp png, png_bytep out, size_t size)
-{
-    decoder *from = png_get_io_ptr(png);
-    if (size > from->left)
-        png_error(png, "the file ends early");
-    memcpy(out, from->data, size);
-    from->data += size;
-    from->left -= size;
-}
-
 static void stop(png_structp png, png_const_charp message)
 {
     (void)message;
     png_longjmp(png, 1);
 }
 
-static void ignore(png_structp png, png_const_charp message)
-{
-    (void)png;
-    (void)message;
-}
-
 /* Hands every row to `take` until it returns false.  What a long jump may leave behind is in `from`. */
 static bool each_row(decoder *from, bool (*take)(decoder *from, uint32_t y))
 {
-    png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, NULL, stop, ignore);
+    png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, NULL, stop, rf_png_ignore);
     png_infop info = png ? png_create_info_struct(png) : NULL;
     if (info && !setjmp(png_jmpbuf(png))) {
-        png_set_read_fn(png, from, read_data);
-        png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
-        png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
+        rf_png_begin(png, &from->bytes);
         png_set_crc_action(png, PNG_CRC_QUIET_USE, PNG_CRC_QUIET_USE);
         png_read_info(png, info);
         if (png_get_image_width(png, info) == from->width && png_get_image_height(png, info) == from->height &&
@@ -213,8 +193,7 @@ void legacy_hidden_read(legacy_input *in)
         info->interlaced || !info->width || !info->height || (uint64_t)info->width * info->height < MAGIC_BITS / 3)
         return;
     unsigned channels = in->image[25] == 6 ? 4 : 3; /* alpha by tRNS isn't in the pixels */
-    decoder begin = {.data = in->image,
-                     .left = in->image_size,
+    decoder begin = {.bytes = {in->image, in->image_size},
                      .width = info->width,
                      .height = info->height,
                      .channels = channels,
