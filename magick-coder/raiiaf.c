@@ -50,7 +50,7 @@ ModuleExport size_t RegisterRAIIAFImage(void);
 ModuleExport void UnregisterRAIIAFImage(void);
 ModuleExport size_t RegisterGEN5Image(void) __attribute__((alias("RegisterRAIIAFImage")));
 ModuleExport void UnregisterGEN5Image(void) __attribute__((alias("UnregisterRAIIAFImage")));
-/* What version 6 makes of x.raiiaf under a Turkish locale, in which no ASCII capital belongs to i. */
+/* What ImageMagick makes of x.raiiaf under a Turkish locale, in which no ASCII capital belongs to i. */
 ModuleExport size_t RegisterRAiiAFImage(void) __attribute__((alias("RegisterRAIIAFImage")));
 ModuleExport void UnregisterRAiiAFImage(void) __attribute__((alias("UnregisterRAIIAFImage")));
 
@@ -622,11 +622,10 @@ ModuleExport size_t RegisterRAIIAFImage(void)
     if (depth != MAGICKCORE_QUANTUM_DEPTH || (strstr(GetMagickFeatures(), "HDRI") != NULL) != MAGICKCORE_HDRI_ENABLE ||
         (!cache && raiiaf_cache_new(&cache, CACHE_SIZE, NULL) != RAIIAF_OK))
         return 0; /* which ImageMagick reports as a mismatch */
-#if MAGICK6       /* where it is the same name, the next replaces it; policies name RAIIAF alone */
+    /* Where it is the same name, the next replaces it; policies name RAIIAF alone. */
     if (IsRightsAuthorized(CoderPolicyDomain, ReadPolicyRights, "RAIIAF") != MagickFalse &&
         IsRightsAuthorized(CoderPolicyDomain, WritePolicyRights, "RAIIAF") != MagickFalse)
         register_format("RAiiAF", "Rich AI Image Artifact Format", (EncodeImageHandler *)WriteRAIIAFImage);
-#endif
     register_format("RAIIAF", "Rich AI Image Artifact Format", (EncodeImageHandler *)WriteRAIIAFImage);
     register_format("GEN5", "Rich AI Image Artifact Format's predecessor", NULL);
     return MagickImageCoderSignature;
@@ -636,9 +635,7 @@ ModuleExport void UnregisterRAIIAFImage(void)
 {
     UnregisterMagickInfo("RAIIAF");
     UnregisterMagickInfo("GEN5");
-#if MAGICK6
     UnregisterMagickInfo("RAiiAF");
-#endif
     raiiaf_cache_free(cache);
     cache = NULL;
 }

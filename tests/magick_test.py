@@ -185,8 +185,8 @@ class Coder:
         self.environment = dict(os.environ, HOME=self.folder, SOURCE_DATE_EPOCH="1800000000",
                                 MAGICK_CODER_MODULE_PATH=f"{self.host.folder}:{self.host.coders}")
         self.environment.pop("VIRTUAL_ENV", None)
-        self.turkish = self.host.version == 6 and os.environ.get("LC_ALL", "").startswith("tr_")
-        if self.turkish:  # in which version 6 knows no format with an i in its name, be it GIF, MIFF or the prefix info:
+        self.turkish = os.environ.get("LC_ALL", "").startswith("tr_")
+        if self.turkish:  # in which ImageMagick knows no format with an i in its name, be it GIF, MIFF or the prefix info:
             self.environment.update(LC_ALL="", LANG=os.environ["LC_ALL"], LC_CTYPE="C.UTF-8")
 
     def path(self, name):
