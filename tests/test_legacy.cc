@@ -521,6 +521,44 @@ TEST(LegacyTexts, ReadsXmpInEveryForm)
     }
 }
 
+// A piece of a packet as a JPEG carries one that is too long for a segment.
+std::string xmp_piece(const std::string &name, const std::string &packet, size_t offset, size_t size)
+{
+    auto number = [](size_t n) {
+        return std::string{static_cast<char>(n >> 24), static_cast<char>(n >> 16), static_cast<char>(n >> 8),
+                           static_cast<char>(n)};
+    };
+    return test::jpeg_segment(0xE1, "http://ns.adobe.com/xmp/extension/\0"s + name + number(packet.size()) +
+                                        number(offset) + packet.substr(offset, size));
+}
+
+TEST(LegacyTexts, JoinsXmpThatComesInPieces)
+{
+    const std::string name(32, 'A'), other(32, 'B');
+    const std::string start = "\xFF\xD8" + test::jpeg_segment(0xE1, "http://ns.adobe.com/xap/1.0/\0"s +
+                                                                        xmp("<r:Description "
+                                                                            "xmlns:q='http://ns.adobe.com/xap/1.0/' "
+                                                                            "q:CreatorTool='Draw Things'/>"));
+    const std::string packet = xmp("<r:Description xmlns:e='http://ns.adobe.com/exif/1.0/'><e:UserComment>"
+                                   R"({"c": ")" +
+                                   std::string(100000, 'x') + R"(", "steps": 4})" + "</e:UserComment></r:Description>");
+    const std::string first = xmp_piece(name, packet, 0, 60000), second = xmp_piece(name, packet, 60000, 60000);
+    const std::string end = test::jpeg_segment(0xDA, "");
+    for (const std::string &pieces :
+         {first + second, second + first, first + xmp_piece(other, "<x/>", 0, 4) + second}) {
+        Scan scan(start + pieces + end);
+        EXPECT_EQ("drawthings", scan.dialect());
+        EXPECT_TRUE(scan["prompt"] == std::string(100000, 'x'));
+        EXPECT_EQ("4", scan["steps"]);
+    }
+    for (const std::string &pieces :
+         {first, xmp_piece(name, packet.substr(0, 60000), 0, 60000) + second, xmp_piece(name, "", 0, 0)}) {
+        Scan scan(start + pieces + end);
+        EXPECT_EQ(RAIIAF_OK, scan.status);
+        EXPECT_EQ("", scan["prompt"]);
+    }
+}
+
 TEST(LegacyTexts, LeavesXmpAloneThatDeclaresEntities)
 {
     std::string bomb = "<!DOCTYPE b [<!ENTITY a 'Draw Things'><!ENTITY b '&a;&a;&a;&a;&a;&a;&a;&a;'>"

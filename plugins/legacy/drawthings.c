@@ -11,7 +11,7 @@
 static bool identify(legacy_input *in)
 {
     const legacy_text *xmp = legacy_find_form(in, "xmp");
-    return legacy_contains(xmp, "Draw Things");
+    return legacy_contains(xmp, "Draw Things") || legacy_contains(legacy_xmp(in, "xmp:CreatorTool"), "Draw Things");
 }
 
 /* "512x768", from the JSON where it says so */

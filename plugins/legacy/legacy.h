@@ -68,6 +68,12 @@ struct legacy_input {
     size_t text_count, text_capacity;
     legacy_companion_file *companions;
     size_t companion_count, companion_capacity;
+    struct legacy_extended {
+        const uint8_t *packet; /* its name */
+        uint8_t *data;
+        size_t size, have;
+    } extended; /* an XMP packet that comes in pieces */
+
     legacy_text *xmp; /* properties, once parsed */
     size_t xmp_count, xmp_capacity;
     bool xmp_parsed;

@@ -145,10 +145,43 @@ static void add_block(legacy_input *in, const raiiaf_carrier *carrier)
     legacy_exif_read(in, carrier->kind, data, size);
 }
 
+/* A packet that is too long for one segment of a JPEG comes in pieces: which packet, how long it is, where the piece
+   belongs.  It is a text once it is whole.  Of several such packets the first counts. */
+#define PIECE_START "http://ns.adobe.com/xmp/extension/"
+#define PIECE_NAME 32
+#define PIECE_HEAD (sizeof PIECE_START + PIECE_NAME + 8)
+
+static bool add_piece(legacy_input *in, const raiiaf_carrier *carrier)
+{
+    struct legacy_extended *e = &in->extended;
+    if (carrier->size < PIECE_HEAD || memcmp(carrier->data, PIECE_START, sizeof PIECE_START) != 0)
+        return false;
+    const uint8_t *packet = carrier->data + sizeof PIECE_START, *data = carrier->data + PIECE_HEAD;
+    uint32_t whole = rf_get32_be(packet + PIECE_NAME), offset = rf_get32_be(packet + PIECE_NAME + 4);
+    size_t size = carrier->size - PIECE_HEAD, length;
+    if (!e->data && whole <= in->image_size && whole <= TEXT_MOST) {
+        *e = (struct legacy_extended){packet, legacy_take(&in->arena, whole), whole, 0};
+        if (e->data)
+            memset(e->data, ' ', whole);
+    }
+    if (!e->data || memcmp(e->packet, packet, PIECE_NAME) != 0 || whole != e->size || offset > whole ||
+        size > whole - offset)
+        return true;
+    memcpy(e->data + offset, data, size);
+    e->have += size;
+    if (size > 0 && e->have == whole) {
+        const char *text = legacy_utf8(&in->arena, e->data, whole, &length);
+        legacy_text_add(in, carrier->kind, carrier->keyword, text, length);
+    }
+    return true;
+}
+
 static void add_xmp(legacy_input *in, const raiiaf_carrier *carrier)
 {
     const uint8_t *data = carrier->data;
     size_t size = carrier->size, length;
+    if (add_piece(in, carrier))
+        return;
     if (size >= sizeof RF_XMP_START && memcmp(data, RF_XMP_START, sizeof RF_XMP_START) == 0) {
         data += sizeof RF_XMP_START;
         size -= sizeof RF_XMP_START;
