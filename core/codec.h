@@ -29,6 +29,12 @@ raiiaf_status rf_zstd_decode_head(const void *data, size_t size, void *out, size
 /* One frame of head and body together, content size declared.  Deterministic. */
 raiiaf_status rf_zstd_encode(const void *head, size_t head_size, const void *body, size_t body_size, int level,
                              raiiaf_buffer *out, raiiaf_error *error);
+/* What makes of `base` the bytes in `data`: little where they have much in common. */
+raiiaf_status rf_zstd_encode_delta(const void *base, size_t base_size, const void *data, size_t size,
+                                   raiiaf_buffer *delta, raiiaf_error *error);
+/* Makes them of it again, exactly `capacity`; anything else is an error. */
+raiiaf_status rf_zstd_decode_delta(const void *base, size_t base_size, const void *delta, size_t delta_size, void *out,
+                                   size_t capacity, raiiaf_error *error);
 
 /* ---- zfp (zfp.c): libzfp is loaded when first needed, kept apart from symbols of the host ---- */
 

@@ -184,6 +184,15 @@ void rf_bytes_latin1(rf_bytes *out, const void *text, size_t size);
 raiiaf_status rf_carriers_keep(raiiaf_file *file, const void *before, size_t before_size, const void *after,
                                size_t after_size, raiiaf_error *error);
 
+/* ---- profile.c, embed.c ---- */
+/* The text in which ImageMagick leaves a capsule. */
+#define RF_PROFILE_KEYWORD "Raw profile type raiiaf"
+/* The file's image as a PNG that holds the file. */
+raiiaf_status rf_embed(const raiiaf_file *file, raiiaf_buffer *png, raiiaf_error *error);
+/* The file that a PNG holds, with `image` as its own; NULL if it holds none.  As raiiaf_import. */
+raiiaf_status rf_embedded(raiiaf_file **file, const void *image, size_t size, const raiiaf_import_options *import,
+                          const raiiaf_open_options *options, raiiaf_error *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -231,8 +231,9 @@ static void add_digest(importer *im)
     add_string(&im->json, "sha256", sha256);
 }
 
-static raiiaf_status put_source(importer *im, const char *file_name, raiiaf_error *error)
+static raiiaf_status put_source(importer *im, const char *file_name, int64_t modified, raiiaf_error *error)
 {
+    char date[32];
     const char *dialect = raiiaf_legacy_dialect(im->legacy), *tool = raiiaf_legacy_tool(im->legacy);
     const char *slash = file_name ? strrchr(file_name, '/') : NULL;
     im->json.size = 0;
@@ -243,6 +244,10 @@ static raiiaf_status put_source(importer *im, const char *file_name, raiiaf_erro
         add_string(&im->json, "tool", tool);
     if (file_name)
         add_string(&im->json, "file_name", slash ? slash + 1 : file_name);
+    if (modified >= 0) {
+        rf_format_date(date, modified);
+        add_string(&im->json, "modified", date);
+    }
     add_digest(im);
     begin_member(&im->json, "carriers");
     rf_bytes_string(&im->json, "[");
@@ -260,7 +265,7 @@ static raiiaf_status fill(importer *im, const void *image, size_t size, const ra
     if (!status)
         status = raiiaf_image_set(im->file, image, size, NULL, error);
     if (!status && (recognised || options->file_name))
-        status = put_source(im, options->file_name, error);
+        status = put_source(im, options->file_name, options->modified, error);
     if (!status && recognised)
         status = put_model(im, error);
     if (!status && recognised)
@@ -278,8 +283,11 @@ raiiaf_status raiiaf_import(raiiaf_file **out, const void *image, size_t size, c
     importer im = {.original = how->original, .original_size = how->original_size};
     raiiaf_legacy *legacy = NULL;
     *out = NULL;
-    raiiaf_status status = raiiaf_scan(&legacy, im.original ? im.original : image,
-                                       im.original ? im.original_size : size, how, options, error);
+    raiiaf_status status = how->dialect ? RAIIAF_OK : rf_embedded(out, image, size, how, options, error);
+    if (status || *out)
+        return status;
+    status = raiiaf_scan(&legacy, im.original ? im.original : image, im.original ? im.original_size : size, how,
+                         options, error);
     im.legacy = legacy;
     if (!status)
         status = raiiaf_new(&im.file, options, error);

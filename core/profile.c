@@ -7,13 +7,11 @@
 #include <config.h>
 #endif
 
-#include "base.h"
+#include "file.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
-
-#define KEYWORD "Raw profile type raiiaf"
 
 typedef struct search {
     raiiaf_buffer *capsule;
@@ -47,7 +45,7 @@ static size_t decode(const uint8_t *text, size_t size, uint8_t *out)
 static bool take(void *user, const raiiaf_carrier *carrier)
 {
     search *find = user;
-    if (strcmp(carrier->keyword, KEYWORD) != 0)
+    if (strcmp(carrier->keyword, RF_PROFILE_KEYWORD) != 0)
         return true;
     const uint8_t *text = carrier->data, *end = text + carrier->size;
     for (int line = 0; line < 3; line++) {

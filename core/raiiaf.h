@@ -531,6 +531,27 @@ RAIIAF_API raiiaf_status raiiaf_text_take(raiiaf_file *file, const raiiaf_file *
    RAIIAF_ERROR_MISSING if the file says nothing that could go there. */
 RAIIAF_API raiiaf_status raiiaf_parameters(const raiiaf_file *file, raiiaf_buffer *text, raiiaf_error *error);
 
+/* ---------------------------------------------------------------------------------------------- export ---- */
+
+typedef enum raiiaf_export_form {
+    RAIIAF_EXPORT_PARAMETERS = 0, /* raiiaf_parameters */
+    /* One line: "dialect", the canonical fields (raiiaf_legacy_field) with null for what isn't known, and "extra", an
+       object with all other settings under their own names. */
+    RAIIAF_EXPORT_JSON,
+    /* An XMP packet: dc:description and dc:subject, and of IPTC Photo Metadata 2025.1 (Iptc4xmpExt) DigitalSourceType,
+       AIPromptInformation, AISystemUsed (the model, else the tool) and AISystemVersionUsed (the model's version, else
+       its hash). */
+    RAIIAF_EXPORT_XMP,
+    /* A PNG that other tools read: the file's own, its chunks and pixels untouched, and "parameters" where it has none.
+       The whole file goes with it: raiiaf_import makes the very same of it again, and where another program has changed
+       the picture, a file with the new picture.  RAIIAF_ERROR_UNSUPPORTED if the image is no PNG. */
+    RAIIAF_EXPORT_PNG
+} raiiaf_export_form;
+
+/* What is known of an image, in a form that other programs read. */
+RAIIAF_API raiiaf_status raiiaf_export(const raiiaf_file *file, raiiaf_export_form form, raiiaf_buffer *out,
+                                       raiiaf_error *error);
+
 /* ---------------------------------------------------------------------------------------- environment ---- */
 
 /* The environment chunk's JSON for the system that the program runs on, in the reference's canonical strings: os
@@ -738,7 +759,8 @@ RAIIAF_API void raiiaf_legacy_text_each(const raiiaf_legacy *legacy,
 
 /* A new file around an image file that some other tool wrote: its bytes become the image, verbatim, and what
    raiiaf_scan recognises the manifest (doc/format.md, 9).  Where nothing is recognised, there is just no more to tell:
-   that is no error.  import and options may be NULL. */
+   that is no error.  A PNG that holds a whole file, by raiiaf_export or left by ImageMagick, becomes that file again,
+   unless a dialect was asked for.  import and options may be NULL. */
 RAIIAF_API raiiaf_status raiiaf_import(raiiaf_file **file, const void *image, size_t size,
                                        const raiiaf_import_options *import, const raiiaf_open_options *options,
                                        raiiaf_error *error);

@@ -195,3 +195,59 @@ done:
     ZSTD_freeCCtx(context);
     return status;
 }
+
+/* ---- what makes of one run of bytes another ---- */
+
+/* A window in which all of both is within reach. */
+static int window_log(size_t base_size, size_t size)
+{
+    int log = 10;
+    while (log < 31 && UINT64_C(1) << log < (uint64_t)base_size + size)
+        log++;
+    return log;
+}
+
+raiiaf_status rf_zstd_encode_delta(const void *base, size_t base_size, const void *data, size_t size,
+                                   raiiaf_buffer *delta, raiiaf_error *error)
+{
+    size_t capacity = ZSTD_compressBound(size), result = 0;
+    raiiaf_status status = rf_buffer_new(delta, capacity, NULL, NULL, error);
+    ZSTD_CCtx *context = ZSTD_createCCtx();
+    if (status == RAIIAF_OK && !context)
+        status = rf_fail_memory(error, NULL);
+    const int parameters[][2] = {{ZSTD_c_compressionLevel, RF_ZSTD_LEVEL},
+                                 {ZSTD_c_windowLog, window_log(base_size, size)},
+                                 {ZSTD_c_enableLongDistanceMatching, 1}};
+    for (size_t i = 0; status == RAIIAF_OK && !ZSTD_isError(result) && i < 3; i++)
+        result = ZSTD_CCtx_setParameter(context, (ZSTD_cParameter)parameters[i][0], parameters[i][1]);
+    if (status == RAIIAF_OK && !ZSTD_isError(result))
+        result = ZSTD_CCtx_refPrefix(context, base, base_size);
+    if (status == RAIIAF_OK && !ZSTD_isError(result))
+        result = ZSTD_compress2(context, rf_buffer_data(delta), capacity, data, size);
+    if (ZSTD_isError(result))
+        status = rf_fail(error, RAIIAF_ERROR_ARGUMENT, "zstd-encode", NULL, _("zstd can't compress this (%s)"),
+                         ZSTD_getErrorName(result));
+    ZSTD_freeCCtx(context);
+    if (status == RAIIAF_OK)
+        delta->size = result;
+    else
+        raiiaf_buffer_free(delta);
+    return status;
+}
+
+raiiaf_status rf_zstd_decode_delta(const void *base, size_t base_size, const void *delta, size_t delta_size, void *out,
+                                   size_t capacity, raiiaf_error *error)
+{
+    ZSTD_DCtx *context = ZSTD_createDCtx();
+    if (!context)
+        return rf_fail_memory(error, NULL);
+    size_t result = ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, 31);
+    if (!ZSTD_isError(result))
+        result = ZSTD_DCtx_refPrefix(context, base, base_size);
+    if (!ZSTD_isError(result))
+        result = ZSTD_decompressDCtx(context, out, capacity, delta, delta_size);
+    ZSTD_freeDCtx(context);
+    if (result == capacity)
+        return RAIIAF_OK;
+    return fail_zstd(ZSTD_isError(result) ? result : (size_t)-ZSTD_error_corruption_detected, NULL, error);
+}
