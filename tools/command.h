@@ -37,6 +37,7 @@ int extract_run(int argc, char **argv);
 int create_run(int argc, char **argv);
 int edit_run(int argc, char **argv);
 int repack_run(int argc, char **argv);
+int export_run(int argc, char **argv);
 
 /* ---- messages (report.c): all to standard error, control characters escaped ---- */
 
@@ -58,6 +59,8 @@ bool open_output(raiiaf_sink *sink, const char *path);
 /* The whole of a file; free data after use. */
 bool load(const char *path, void **data, size_t *size);
 bool save(const raiiaf_file *file, const char *path, const raiiaf_save_options *options);
+/* Writes two pieces, one after the other, whole or not at all. */
+bool write_output(const char *path, const raiiaf_buffer *head, const raiiaf_buffer *body);
 bool same_file(const char *a, const char *b);
 /* Source and sink over a descriptor, which stays the caller's. */
 void sink_descriptor(raiiaf_sink *sink, int *descriptor, const char *name);

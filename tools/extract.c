@@ -8,7 +8,6 @@
 
 #include "command.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,25 +25,6 @@ struct wishes {
     size_t count;
     unsigned flags; /* of raiiaf_chunk_read */
 };
-
-/* Writes two pieces, one after the other, whole or not at all. */
-static bool write_output(const char *path, const raiiaf_buffer *head, const raiiaf_buffer *body)
-{
-    raiiaf_sink sink;
-    if (!open_output(&sink, path))
-        return false;
-    errno = 0;
-    bool written = sink.write(sink.user, head->data, head->size) && sink.write(sink.user, body->data, body->size);
-    if (!written) {
-        int reason = errno;
-        sink.abort(sink.user);
-        errno = reason;
-    }
-    if (written && sink.commit(sink.user))
-        return true;
-    report(_("%s can't be written: %s"), path, errno != 0 ? strerror(errno) : _("unknown reason"));
-    return false;
-}
 
 static bool chunk_failed(const struct wishes *wishes, const raiiaf_error *error)
 {

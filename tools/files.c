@@ -159,3 +159,21 @@ bool save(const raiiaf_file *file, const char *path, const raiiaf_save_options *
     }
     return true;
 }
+
+bool write_output(const char *path, const raiiaf_buffer *head, const raiiaf_buffer *body)
+{
+    raiiaf_sink sink;
+    if (!open_output(&sink, path))
+        return false;
+    errno = 0;
+    bool written = sink.write(sink.user, head->data, head->size) && sink.write(sink.user, body->data, body->size);
+    if (!written) {
+        int reason = errno;
+        sink.abort(sink.user);
+        errno = reason;
+    }
+    if (written && sink.commit(sink.user))
+        return true;
+    report(_("%s can't be written: %s"), path, errno != 0 ? strerror(errno) : _("unknown reason"));
+    return false;
+}
