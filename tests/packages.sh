@@ -8,7 +8,7 @@ debian=${VERSION_ID:-unknown}
 build_packages="build-essential autoconf automake libtool autopoint gettext pkg-config libpng-dev zlib1g-dev libzstd-dev
     libzfp-dev nettle-dev libexpat1-dev libxxhash-dev imagemagick
     libgdk-pixbuf-2.0-dev libimlib2-dev libgdal-dev shared-mime-info desktop-file-utils"
-test_packages="libgtest-dev python3 python3-numpy python3-zstandard python3-zfpy locales xz-utils binutils
+test_packages="libgtest-dev libjson-c-dev python3 python3-numpy python3-zstandard python3-zfpy locales xz-utils binutils
     libgdk-pixbuf2.0-bin webp-pixbuf-loader libglib2.0-bin python3-gi gir1.2-gdkpixbuf-2.0 feh xvfb
     gdal-bin python3-gdal"
 case $debian in
