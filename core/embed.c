@@ -38,15 +38,20 @@ static void put32_be(uint8_t *p, uint32_t value)
         p[i] = (uint8_t)(value >> (24 - 8 * i));
 }
 
+static uint32_t checksum(uint32_t type, const void *data, size_t size)
+{
+    uint8_t name[4];
+    put32_be(name, type);
+    uLong sum = crc32(0, name, sizeof name);
+    return (uint32_t)(size > 0 ? crc32(sum, data, (uInt)size) : sum);
+}
+
 static void append_chunk(rf_bytes *out, uint32_t type, const void *data, size_t size)
 {
     uint8_t head[8], tail[4];
     put32_be(head, (uint32_t)size);
     put32_be(head + 4, type);
-    uLong sum = crc32(0, head + 4, 4);
-    if (size > 0)
-        sum = crc32(sum, data, (uInt)size);
-    put32_be(tail, (uint32_t)sum);
+    put32_be(tail, checksum(type, data, size));
     rf_bytes_append(out, head, sizeof head);
     rf_bytes_append(out, data, size);
     rf_bytes_append(out, tail, sizeof tail);
@@ -228,6 +233,7 @@ static void free_pieces(pieces *all)
     rf_bytes_free(&all->delta);
 }
 
+/* Chunks of ours that are damaged are left out, too: what they belong to then is no capsule. */
 static void take_apart(const uint8_t *png, size_t size, pieces *all)
 {
     rf_parts part = rf_parts_begin(RAIIAF_IMAGE_PNG, png, size);
@@ -238,7 +244,7 @@ static void take_apart(const uint8_t *png, size_t size, pieces *all)
         if (part.type != CAPSULE && part.type != DELTA && !profile)
             continue;
         all->profile |= profile;
-        if (!profile)
+        if (!profile && checksum(part.type, part.part, part.length) == rf_get32_be(part.part + part.length))
             rf_bytes_append(part.type == CAPSULE ? &all->capsule : &all->delta, part.part, part.length);
         rf_bytes_append(&all->rest, png + done, start - done);
         done = (size_t)part.next;
