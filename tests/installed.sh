@@ -45,8 +45,11 @@ cc -o "$work/program" "$work/program.c" \
 
 cd "$work"
 system=$destdir$(pkg-config --variable=gdk_pixbuf_moduledir gdk-pixbuf-2.0)
-qt=$(pkg-config --variable=libdir Qt6Core 2>/dev/null)/qt6
-[ "$qt" != /qt6 ] || qt=$(pkg-config --variable=libdir Qt5Core)/qt5
+if pkg-config --exists Qt6Core; then
+    qt=$(pkg-config --variable=libdir Qt6Core)/qt6
+else
+    qt=$(pkg-config --variable=libdir Qt5Core)/qt5
+fi
 for file in "$system/libpixbufloader-raiiaf.so" "$destdir$(pkg-config --variable=libdir imlib2)/imlib2/loaders/raiiaf.so" \
     "$destdir$qt/plugins/imageformats/libraiiaf_qt.so" "$prefix/share/mime/packages/raiiaf.xml" \
     "$prefix/share/thumbnailers/raiiaf.thumbnailer" "$prefix/share/applications/raiiaf-feh.desktop"; do
