@@ -257,13 +257,22 @@ static raiiaf_status put_source(importer *im, const char *file_name, int64_t mod
     return put_json(im, "/source", error);
 }
 
+static raiiaf_status put_image(importer *im, const void *image, size_t size, bool borrowed, raiiaf_error *error)
+{
+    raiiaf_buffer view = rf_buffer_view(image, size);
+    if (!borrowed)
+        return raiiaf_image_set(im->file, image, size, NULL, error);
+    im->file->image_changed = im->file->picture_changed = true;
+    return rf_chunk_add(im->file, "DATA", &view, "{}", RAIIAF_DTYPE_NONE, 0, NULL, NULL, error);
+}
+
 static raiiaf_status fill(importer *im, const void *image, size_t size, const raiiaf_import_options *options,
                           raiiaf_error *error)
 {
     bool recognised = raiiaf_legacy_dialect(im->legacy) != NULL;
     raiiaf_status status = put_date(im, options->modified, error);
     if (!status)
-        status = raiiaf_image_set(im->file, image, size, NULL, error);
+        status = put_image(im, image, size, options->borrowed, error);
     if (!status && (recognised || options->file_name))
         status = put_source(im, options->file_name, options->modified, error);
     if (!status && recognised)

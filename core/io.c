@@ -229,11 +229,12 @@ raiiaf_status rf_source_fetch(const raiiaf_file *file, uint64_t offset, size_t s
 
 /* ---- sinks ---- */
 
-typedef struct path_sink {
+typedef struct raiiaf_pending {
     int descriptor;
     bool nameless;   /* the temporary file has no name yet: if the process is killed, nothing stays behind */
     char *target;    /* the file to replace, links followed */
     char *temporary; /* NULL where the target is written to as it is */
+    struct raiiaf_pending **wait; /* who gets it when it is complete, instead of the target; else NULL */
     char name[];
 } path_sink;
 
@@ -296,16 +297,24 @@ static char *descriptor_path(int descriptor, char out[40])
     return out;
 }
 
+/* Gives a complete file its temporary name, where it has none yet. */
+static bool name_temporary(path_sink *sink)
+{
+    char path[40];
+    if (sink->nameless)
+        sink->nameless = linkat(AT_FDCWD, descriptor_path(sink->descriptor, path), AT_FDCWD, sink->temporary,
+                                AT_SYMLINK_FOLLOW) != 0;
+    return !sink->nameless;
+}
+
 static bool path_commit(void *user)
 {
     path_sink *sink = user;
-    char path[40];
-    bool done = !sink->temporary || fsync(sink->descriptor) == 0 || errno == EINVAL;
-    if (done && sink->nameless) {
-        done = linkat(AT_FDCWD, descriptor_path(sink->descriptor, path), AT_FDCWD, sink->temporary,
-                      AT_SYMLINK_FOLLOW) == 0;
-        sink->nameless = !done;
+    if (sink->wait) {
+        *sink->wait = sink;
+        return true;
     }
+    bool done = !sink->temporary || ((fsync(sink->descriptor) == 0 || errno == EINVAL) && name_temporary(sink));
     if (done) {
         int descriptor = sink->descriptor;
         sink->descriptor = -1;
@@ -422,6 +431,72 @@ raiiaf_status raiiaf_sink_path(raiiaf_sink *sink, const char *path, raiiaf_error
     *sink = (raiiaf_sink){state, state->name, path_write, path_commit, path_abort};
     return RAIIAF_OK;
 }
+
+/* ---- files that wait for their places ---- */
+
+raiiaf_status raiiaf_sink_pending(raiiaf_sink *sink, const char *path, raiiaf_pending **pending, raiiaf_error *error)
+{
+    size_t length = strlen(path) + 1;
+    path_sink *state = calloc(1, sizeof *state + length);
+    *sink = (raiiaf_sink){0};
+    *pending = NULL;
+    if (!state)
+        return rf_fail_memory(error, path);
+    memcpy(state->name, path, length);
+    state->wait = pending;
+    state->descriptor = open_temporary(path, NULL, &state->temporary, &state->nameless);
+    if (state->descriptor < 0) {
+        int number = errno;
+        path_sink_free(state);
+        return rf_fail_errno(error, number, "create", RF_NAME(path), _("can't be written"));
+    }
+    *sink = (raiiaf_sink){state, state->name, path_write, path_commit, path_abort};
+    return RAIIAF_OK;
+}
+
+raiiaf_status raiiaf_pending_sync(raiiaf_pending *const *pending, size_t count, raiiaf_error *error)
+{
+    dev_t synced = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct stat about = {0};
+        if (fstat(pending[i]->descriptor, &about) == 0 && i > 0 && about.st_dev == synced)
+            continue;
+        if (syncfs(pending[i]->descriptor) != 0)
+            return rf_fail_errno(error, errno, "write", RF_NAME(pending[i]->name), _("can't be written"));
+        synced = about.st_dev;
+    }
+    return RAIIAF_OK;
+}
+
+/* Gives the file a name that nothing has yet; false with EEXIST if something has it. */
+static bool link_new(path_sink *sink, const char *path)
+{
+    char descriptor[40];
+    if (sink->nameless)
+        return linkat(AT_FDCWD, descriptor_path(sink->descriptor, descriptor), AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0;
+    if (renameat2(AT_FDCWD, sink->temporary, AT_FDCWD, path, RENAME_NOREPLACE) == 0)
+        return true;
+    /* which not every file system can */
+    return errno == EINVAL && link(sink->temporary, path) == 0 && unlink(sink->temporary) == 0;
+}
+
+raiiaf_status raiiaf_pending_place(raiiaf_pending *pending, const char *path, bool replace, raiiaf_error *error)
+{
+    bool done = replace ? name_temporary(pending) && rename(pending->temporary, path) == 0 : link_new(pending, path);
+    if (!done)
+        return rf_fail_errno(error, errno, errno == EEXIST ? "exists" : "create", RF_NAME(path), _("can't be written"));
+    pending->nameless = true; /* its temporary name isn't there any more */
+    path_abort(pending);
+    return RAIIAF_OK;
+}
+
+void raiiaf_pending_drop(raiiaf_pending *pending)
+{
+    if (pending)
+        path_abort(pending);
+}
+
+/* ---- memory ---- */
 
 typedef struct memory_sink {
     rf_bytes bytes;

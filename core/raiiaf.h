@@ -161,6 +161,18 @@ typedef struct raiiaf_sink {
    is followed, permissions of a file that is replaced are kept.  A target that isn't a regular file (a pipe,
    /dev/stdout) is written to as it is. */
 RAIIAF_API raiiaf_status raiiaf_sink_path(raiiaf_sink *sink, const char *path, raiiaf_error *error);
+/* The same in two steps, for many files at once: after commit the file is complete but has no place yet, and *pending
+   has to be placed or dropped; `path` tells whose folder it will be in.  Where it aborts, *pending is NULL. */
+typedef struct raiiaf_pending raiiaf_pending;
+RAIIAF_API raiiaf_status raiiaf_sink_pending(raiiaf_sink *sink, const char *path, raiiaf_pending **pending,
+                                             raiiaf_error *error);
+/* Brings all of them to disk, which takes hardly longer than with one. */
+RAIIAF_API raiiaf_status raiiaf_pending_sync(raiiaf_pending *const *pending, size_t count, raiiaf_error *error);
+/* Gives a file its place, of which the folder has to be synced yet.  Without `replace`, the error's id is "exists"
+   where something is there; after an error, the file still has no place. */
+RAIIAF_API raiiaf_status raiiaf_pending_place(raiiaf_pending *pending, const char *path, bool replace,
+                                              raiiaf_error *error);
+RAIIAF_API void raiiaf_pending_drop(raiiaf_pending *pending); /* NULL is fine */
 /* Memory: after commit `out` holds what was written. */
 RAIIAF_API raiiaf_status raiiaf_sink_memory(raiiaf_sink *sink, raiiaf_buffer *out, raiiaf_error *error);
 
@@ -715,6 +727,7 @@ typedef struct raiiaf_import_options {
        then, and its text that the image doesn't carry is kept. */
     const void *original;
     size_t original_size;
+    bool borrowed; /* raiiaf_import: the image stays as it is until the file is closed, which needs no copy then */
     /* Gives a file beside the image, by its name without a folder: fills `source` (raiiaf_source_path) and returns
        true, or returns false if there is none.  The library reads it and closes it.  NULL: nothing lies beside. */
     bool (*sidecar)(void *user, const char *name, raiiaf_source *source);
@@ -725,10 +738,10 @@ typedef struct raiiaf_import_options {
 typedef struct raiiaf_legacy raiiaf_legacy;
 
 /* Looks for an image's prompt and settings.  Of GIF, AVIF, video and whatever else isn't PNG, JPEG or WebP,
-   RAIIAF_ERROR_UNSUPPORTED tells the name.  An image in which nothing is recognised is none: it has no dialect.
-   No pixel is decoded, but where nothing else speaks: then the first ones of a PNG, which may hide text in their lowest
-   bits.  Text that takes more than the limits is left out, with a warning.  `image` must stay as it is until
-   raiiaf_legacy_free.  import and options may be NULL. */
+   RAIIAF_ERROR_UNSUPPORTED tells the name (id "image-unsupported", of what is no picture "image-unknown").  An image in
+   which nothing is recognised is none: it has no dialect.  No pixel is decoded, but where nothing else speaks: then the
+   first ones of a PNG, which may hide text in their lowest bits.  Text that takes more than the limits is left out,
+   with a warning.  `image` must stay as it is until raiiaf_legacy_free.  import and options may be NULL. */
 RAIIAF_API raiiaf_status raiiaf_scan(raiiaf_legacy **legacy, const void *image, size_t size,
                                      const raiiaf_import_options *import, const raiiaf_open_options *options,
                                      raiiaf_error *error);

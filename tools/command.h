@@ -10,6 +10,7 @@
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #ifdef ENABLE_NLS
 #include <libintl.h>
@@ -38,6 +39,9 @@ int create_run(int argc, char **argv);
 int edit_run(int argc, char **argv);
 int repack_run(int argc, char **argv);
 int export_run(int argc, char **argv);
+int scan_run(int argc, char **argv);
+int convert_run(int argc, char **argv);
+int dialects_run(int argc, char **argv);
 
 /* ---- messages (report.c): all to standard error, control characters escaped ---- */
 
@@ -66,6 +70,46 @@ bool same_file(const char *a, const char *b);
 void sink_descriptor(raiiaf_sink *sink, int *descriptor, const char *name);
 bool source_descriptor(raiiaf_source *source, int *descriptor, const char *name);
 
+/* ---- the files that a call names, and those in the folders that it names (walk.c) ---- */
+
+struct found {
+    const char *path;
+    const char *relative; /* below the folder that was named; of a file that was named, its name */
+    bool named;
+};
+
+struct walk {
+    bool recursive;                                         /* into folders in folders, too */
+    bool quiet;                                             /* don't report what can't be read */
+    bool (*callback)(void *user, const struct found *file); /* false ends the walk */
+    void *user;
+};
+
+/* paths ends with NULL; false if something couldn't be read. */
+bool walk(const struct walk *how, char **paths);
+
+/* ---- image files of other tools (picture.c) ---- */
+
+struct picture {
+    const char *path;
+    const uint8_t *data;
+    size_t size;
+    struct stat about;
+    uint8_t *buffer; /* used again for the next one */
+    size_t capacity;
+};
+
+/* Reads a file, all of it if it is an image; `sparing`: only what is looked at, where that is less (one at a time). */
+bool picture_open(struct picture *picture, const char *path, bool sparing, raiiaf_error *error);
+bool picture_close(struct picture *picture); /* false if the file became shorter meanwhile */
+void picture_free(struct picture *picture);
+/* How to import it; refers to it. */
+raiiaf_import_options picture_options(struct picture *picture, const char *dialect);
+/* Whether a file that can't be read as an image should be one, by its name or because it's another kind of picture. */
+bool picture_expected(const struct found *found, const raiiaf_error *error);
+bool is_artifact_name(const char *path); /* whether it ends in .raiiaf or .gen5 */
+bool is_dialect(const char *name);
+
 /* ---- edits that create and edit have in common (change.c) ---- */
 
 /* One --set or --unset; argument is the user's, "PATH=VALUE" or "PATH". */
@@ -91,7 +135,7 @@ void print_safe(FILE *out, const char *text, size_t size);
 /* Text of several lines, wrapped to the terminal, every line but the first indented by `column`. */
 void print_wrapped(const char *text, size_t size, unsigned column);
 /* A JSON string.  Bytes that aren't UTF-8 become U+DC80 to U+DCFF, as Python's surrogateescape has them. */
-void print_json_string(const char *text, size_t size);
+void print_json_string(FILE *out, const char *text, size_t size);
 /* JSON that was checked before, on one line: a line break and the indentation after it become a space. */
 void print_json_line(const char *json, size_t size);
 

@@ -188,7 +188,7 @@ static void print_text(struct job *job, const char *path, const raiiaf_buffer *t
         putchar('\n');
     if (job->form == RAIIAF_EXPORT_JSON) {
         fputs("{\"file\": ", stdout);
-        print_json_string(path, strlen(path));
+        print_json_string(stdout, path, strlen(path));
         fputs(", ", stdout);
         done = 1;
     }

@@ -133,7 +133,7 @@ static void json_latents(const raiiaf_file *file)
         raiiaf_chunk_info info;
         raiiaf_chunk_get(file, raiiaf_latent_chunk(file, n), &info);
         printf("%s{\"index\": %zu, \"key\": ", n > 0 ? ", " : "", n);
-        print_json_string(info.key, strlen(info.key));
+        print_json_string(stdout, info.key, strlen(info.key));
         fputs(", \"shape\": [", stdout);
         for (unsigned axis = 0; axis < info.rank; axis++)
             printf("%s%" PRIu32, axis > 0 ? ", " : "", info.shape[axis]);
@@ -149,7 +149,7 @@ static bool json_drift(void *user, const char *id, const char *text)
     if (!*first)
         fputs(", ", stdout);
     *first = false;
-    print_json_string(text, strlen(text));
+    print_json_string(stdout, text, strlen(text));
     return true;
 }
 
@@ -160,7 +160,7 @@ static void print_json(struct facts *facts)
     bool first = true;
     raiiaf_manifest_text(facts->file, &manifest, &size);
     fputs("{\"file\": ", stdout);
-    print_json_string(facts->path, strlen(facts->path));
+    print_json_string(stdout, facts->path, strlen(facts->path));
     printf(", \"layout\": \"%s\", \"manifest\": ", raiiaf_layout_name(raiiaf_layout_of(facts->file)));
     print_json_line(manifest, size);
     fputs(", \"image\": ", stdout);

@@ -20,8 +20,11 @@ static const struct command commands[] = {
     {"extract", N_("take image, latents, manifest or environment out of a file"), extract_run},
     {"create", N_("make a file from an image, latents and a description"), create_run},
     {"edit", N_("change the description in a file"), edit_run},
-    {"export", N_("hand out settings as text, JSON or XMP, and images as PNG"), export_run},
     {"repack", N_("make files smaller without changing what they hold"), repack_run},
+    {"scan", N_("tell what other tools wrote into their images"), scan_run},
+    {"convert", N_("make files of other tools' images, folders of them too"), convert_run},
+    {"export", N_("hand out settings as text, JSON or XMP, and images as PNG"), export_run},
+    {"dialects", N_("list the tools whose images are understood"), dialects_run},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 

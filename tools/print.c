@@ -150,25 +150,29 @@ void print_wrapped(const char *text, size_t size, unsigned column)
     }
 }
 
-void print_json_string(const char *text, size_t size)
+void print_json_string(FILE *out, const char *text, size_t size)
 {
-    fputc('"', stdout);
+    size_t plain = 0; /* where what needs no escape begins */
+    fputc('"', out);
     for (size_t i = 0; i < size;) {
-        uint32_t code;
+        uint32_t code = 0;
         size_t length = decode((const unsigned char *)text + i, size - i, &code);
-        if (length == 0) {
-            printf("\\udc%02x", (unsigned char)text[i]);
-            length = 1;
-        } else if (code == '"' || code == '\\') {
-            printf("\\%c", (int)code);
-        } else if (is_control(code)) {
-            printf("\\u%04x", (unsigned)code);
-        } else {
-            fwrite(text + i, 1, length, stdout);
+        if (length > 0 && code != '"' && code != '\\' && !is_control(code)) {
+            i += length;
+            continue;
         }
-        i += length;
+        fwrite(text + plain, 1, i - plain, out);
+        if (length == 0)
+            fprintf(out, "\\udc%02x", (unsigned char)text[i]);
+        else if (is_control(code))
+            fprintf(out, "\\u%04x", (unsigned)code);
+        else
+            fprintf(out, "\\%c", (int)code);
+        i += length > 0 ? length : 1;
+        plain = i;
     }
-    fputc('"', stdout);
+    fwrite(text + plain, 1, size - plain, out);
+    fputc('"', out);
 }
 
 void print_json_line(const char *json, size_t size)

@@ -124,58 +124,66 @@ struct raiiaf_legacy {
     const legacy_driver *driver;
 };
 
-static raiiaf_status unsupported(raiiaf_error *error, const char *name, const char *what)
-{
-    return rf_fail(error, RAIIAF_ERROR_UNSUPPORTED, "image-unsupported", RF_NAME(name),
-                   _("is %s; only PNG, JPEG, WebP and BMP images are read"), what);
-}
-
 /* What else people have in their folders, by its first bytes. */
-static const char *other_format(const uint8_t *data, size_t size)
+typedef struct other_format {
+    size_t at;
+    const char *magic;
+    const char *name;
+    bool no_picture; /* nor video */
+} other_format;
+
+static const other_format *find_other_format(const uint8_t *data, size_t size)
 {
-    static const struct {
-        size_t at;
-        const char *magic;
-        const char *name;
-    } formats[] = {
-        {0, "GIF8", "GIF"},
-        {4, "ftypavif", "AVIF"},
-        {4, "ftypavis", "AVIF"},
-        {4, "ftyphei", "HEIF"},
-        {4, "ftyphev", "HEIF"},
-        {4, "ftypmif1", "HEIF"},
-        {4, "ftypmsf1", "HEIF"},
-        {4, "ftypjxl", "JPEG XL"},
-        {4, "JXL \r\n", "JPEG XL"},
-        {0, "\xFF\x0A", "JPEG XL"},
-        {4, "jP  \r\n", "JPEG 2000"},
-        {4, "ftypqt", "QuickTime video"},
-        {4, "ftyp", "MP4 video"},
-        {0, "\x1A\x45\xDF\xA3", "Matroska or WebM video"},
-        {8, "AVI ", "AVI video"},
-        {0, "OggS", "Ogg"},
-        {0, "II*", "TIFF"},
-        {0, "MM\0*", "TIFF"},
-        {0, "II+", "TIFF"},
-        {0, "MM\0+", "TIFF"},
-        {0, "8BPS", "Photoshop"},
-        {0, "gimp xcf", "GIMP's XCF"},
-        {0, "\x76\x2F\x31\x01", "OpenEXR"},
-        {0, "#?RADIANCE", "Radiance HDR"},
-        {0, "qoif", "QOI"},
-        {0, "DDS ", "DDS"},
-        {0, "\x8AMNG", "MNG"},
-        {0, "\x8BJNG", "JNG"},
-        {0, "%PDF", "PDF"},
-        {0, "<svg", "SVG"},
-        {0, "PK\3\4", "a ZIP archive"},
+    static const other_format formats[] = {
+        {0, "GIF8", "GIF", false},
+        {4, "ftypavif", "AVIF", false},
+        {4, "ftypavis", "AVIF", false},
+        {4, "ftyphei", "HEIF", false},
+        {4, "ftyphev", "HEIF", false},
+        {4, "ftypmif1", "HEIF", false},
+        {4, "ftypmsf1", "HEIF", false},
+        {4, "ftypjxl", "JPEG XL", false},
+        {4, "JXL \r\n", "JPEG XL", false},
+        {0, "\xFF\x0A", "JPEG XL", false},
+        {4, "jP  \r\n", "JPEG 2000", false},
+        {4, "ftypqt", "QuickTime video", false},
+        {4, "ftyp", "MP4 video", false},
+        {0, "\x1A\x45\xDF\xA3", "Matroska or WebM video", false},
+        {8, "AVI ", "AVI video", false},
+        {0, "OggS", "Ogg", false},
+        {0, "II*", "TIFF", false},
+        {0, "MM\0*", "TIFF", false},
+        {0, "II+", "TIFF", false},
+        {0, "MM\0+", "TIFF", false},
+        {0, "8BPS", "Photoshop", false},
+        {0, "gimp xcf", "GIMP's XCF", false},
+        {0, "\x76\x2F\x31\x01", "OpenEXR", false},
+        {0, "#?RADIANCE", "Radiance HDR", false},
+        {0, "qoif", "QOI", false},
+        {0, "DDS ", "DDS", false},
+        {0, "\x8AMNG", "MNG", false},
+        {0, "\x8BJNG", "JNG", false},
+        {0, "%PDF", "PDF", true},
+        {0, "<svg", "SVG", true},
+        {0, "PK\3\4", "a ZIP archive", true},
     };
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
         size_t length = formats[i].magic[0] == 'M' && formats[i].magic[1] == 'M' ? 4 : strlen(formats[i].magic);
         if (size >= formats[i].at + length && memcmp(data + formats[i].at, formats[i].magic, length) == 0)
-            return formats[i].name;
+            return &formats[i];
     }
-    return raiiaf_is_magic(data, size) ? "a .raiiaf file" : _("no image format that is known here");
+    return NULL;
+}
+
+static raiiaf_status unsupported(raiiaf_error *error, const char *name, const uint8_t *data, size_t size)
+{
+    const other_format *format = find_other_format(data, size);
+    const char *what = format                        ? format->name
+                       : raiiaf_is_magic(data, size) ? "a .raiiaf file"
+                                                     : _("no image format that is known here");
+    return rf_fail(error, RAIIAF_ERROR_UNSUPPORTED,
+                   format && !format->no_picture ? "image-unsupported" : "image-unknown", RF_NAME(name),
+                   _("is %s; only PNG, JPEG, WebP and BMP images are read"), what);
 }
 
 /* Asks the drivers, at the present stage. */
@@ -242,7 +250,7 @@ static raiiaf_status begin(raiiaf_legacy *legacy, const void *image, size_t size
         return rf_fail(error, RAIIAF_ERROR_FORMAT, "image-empty", RF_NAME(name), _("is empty, not an image"));
     raiiaf_image_probe_memory(image, size, &in->info);
     if (in->info.format == RAIIAF_IMAGE_UNKNOWN)
-        return unsupported(error, name, other_format(image, size));
+        return unsupported(error, name, image, size);
     return legacy_texts_read(in, error);
 }
 

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * convert.h - what the parts of `raiiaf convert` share: convert.c does the work, convert_target.c decides where a file
+ * goes, convert_report.c tells how it went.
+ */
+#ifndef RAIIAF_CONVERT_H
+#define RAIIAF_CONVERT_H
+
+#include "command.h"
+
+#include <time.h>
+
+/* What the call asks for. */
+struct plan {
+    char **paths;
+    const char *output; /* a folder; NULL: beside the source */
+    const char *dialect;
+    const char *report;
+    bool recursive, overwrite, dry_run, delete_source;
+    unsigned jobs;
+    uint64_t shard, shards;
+    struct timespec begun;
+};
+
+/* A file that is being converted, once it was looked at. */
+struct source {
+    char *path;
+    size_t relative; /* where the part of the path that counts below an output folder begins */
+    char *name;      /* as source.file_name has it: JSON */
+    char *dialect;   /* NULL: none */
+    char sha256[65];
+    uint64_t bytes;
+    struct stat about;
+};
+
+/* ---- convert_target.c ---- */
+
+enum choice {
+    CHOICE_NONE,    /* all names that it could have are taken by others */
+    CHOICE_NEW,     /* *target is free */
+    CHOICE_REPLACE, /* *target is there and gives way */
+    CHOICE_KEEP     /* *target is there, whole, and made of this very file */
+};
+
+/* Where the conversion of a file goes, or is already; free *target. */
+enum choice target_choose(const struct plan *plan, const struct source *source, char **target);
+/* Makes the folders that a file's path names. */
+bool make_folders(const char *path);
+/* Whether the image in the file at `target` is, verified, the one of this SHA-256. */
+bool target_holds(const char *target, const char *sha256);
+
+/* ---- convert_report.c: from any thread ---- */
+
+enum result { RESULT_CONVERTED, RESULT_KEPT, RESULT_FAILED, RESULTS };
+
+/* Begins; false if the report can't be written. */
+bool progress_begin(const struct plan *plan, bool (*counted)(void *user, const struct found *found));
+/* One more file is done.  target NULL: there is none; error NULL: none. */
+void progress_done(enum result result, const struct source *source, const char *target, const raiiaf_error *error);
+void progress_deleted(void);
+/* A file that is none of ours after all. */
+void progress_skipped(void);
+/* Messages that leave the bar whole; a raiiaf_warning_callback. */
+void progress_warn(void *user, const raiiaf_error *warning);
+void progress_say(const char *format, ...) PRINTF(1, 2);
+/* Ends it with one line; false if something failed. */
+bool progress_end(void);
+
+#endif
