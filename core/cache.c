@@ -7,7 +7,7 @@
 #include <config.h>
 #endif
 
-#include "base.h"
+#include "file.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -89,17 +89,18 @@ static void drop_oldest(raiiaf_cache *cache)
     }
 }
 
-raiiaf_status raiiaf_cache_put(raiiaf_cache *cache, const char *key, const void *data, size_t size, raiiaf_error *error)
+/* Takes over `bytes`, also on failure. */
+static raiiaf_status put(raiiaf_cache *cache, const char *key, raiiaf_buffer *bytes, raiiaf_error *error)
 {
     entry *fresh = calloc(1, sizeof *fresh);
-    if (!fresh || !(fresh->key = strdup(key)) ||
-        rf_buffer_new(&fresh->bytes, size, NULL, RF_NAME(NULL), NULL) != RAIIAF_OK) {
-        if (fresh)
-            entry_free(fresh);
+    char *name = strdup(key);
+    if (!fresh || !name) {
+        free(fresh);
+        free(name);
+        raiiaf_buffer_free(bytes);
         return rf_fail_memory(error, NULL);
     }
-    if (size)
-        memcpy(rf_buffer_data(&fresh->bytes), data, size);
+    *fresh = (entry){NULL, name, *bytes};
     pthread_mutex_lock(&cache->lock);
     entry *former = unlink_entry(cache, key);
     if (former)
@@ -108,6 +109,24 @@ raiiaf_status raiiaf_cache_put(raiiaf_cache *cache, const char *key, const void 
     drop_oldest(cache);
     pthread_mutex_unlock(&cache->lock);
     return RAIIAF_OK;
+}
+
+raiiaf_status raiiaf_cache_put(raiiaf_cache *cache, const char *key, const void *data, size_t size, raiiaf_error *error)
+{
+    raiiaf_buffer copy;
+    if (rf_buffer_new(&copy, size, NULL, RF_NAME(NULL), error) != RAIIAF_OK)
+        return rf_fail_memory(error, NULL);
+    if (size)
+        memcpy(rf_buffer_data(&copy), data, size);
+    return put(cache, key, &copy, error);
+}
+
+raiiaf_status rf_cache_share(raiiaf_cache *cache, const char *key, const raiiaf_buffer *bytes)
+{
+    if (!bytes->hold) /* somebody else's, who takes them away */
+        return raiiaf_cache_put(cache, key, bytes->data, bytes->size, NULL);
+    raiiaf_buffer shared = rf_buffer_share(bytes);
+    return put(cache, key, &shared, NULL);
 }
 
 bool raiiaf_cache_get(raiiaf_cache *cache, const char *key, raiiaf_buffer *bytes)

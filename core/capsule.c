@@ -543,7 +543,7 @@ static raiiaf_status detach(const joining *j)
     return RAIIAF_OK;
 }
 
-raiiaf_status raiiaf_capsule_join(raiiaf_file *capsule, const void *stored, size_t size, raiiaf_error *error)
+static raiiaf_status join(raiiaf_file *capsule, const void *stored, size_t size, unsigned flags, raiiaf_error *error)
 {
     joining j = {.capsule = capsule, .stored = stored, .size = stored ? size : 0, .error = error};
     raiiaf_file *joined = NULL;
@@ -566,11 +566,21 @@ raiiaf_status raiiaf_capsule_join(raiiaf_file *capsule, const void *stored, size
         return status;
     }
     if (status == RAIIAF_OK && has_record(&j))
-        status = raiiaf_chunk_read(joined, raiiaf_image_chunk(joined), 0, &image, error);
+        status = raiiaf_chunk_read(joined, raiiaf_image_chunk(joined), flags, &image, error);
     raiiaf_buffer_free(&image);
     if (status == RAIIAF_OK)
         exchange(capsule, joined);
     else
         raiiaf_close(joined);
     return status;
+}
+
+raiiaf_status raiiaf_capsule_join(raiiaf_file *capsule, const void *stored, size_t size, raiiaf_error *error)
+{
+    return join(capsule, stored, size, 0, error);
+}
+
+raiiaf_status rf_capsule_join_verified(raiiaf_file *capsule, const void *stored, size_t size, raiiaf_error *error)
+{
+    return join(capsule, stored, size, RAIIAF_READ_UNVERIFIED, error);
 }

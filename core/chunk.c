@@ -222,7 +222,17 @@ raiiaf_status raiiaf_chunk_read_stored(const raiiaf_file *file, size_t i, raiiaf
     if (chunk->fresh)
         return rf_fail(error, RAIIAF_ERROR_ARGUMENT, "not-stored", RF_WHERE(file->name, name, RAIIAF_NO_OFFSET),
                        _("isn't stored yet; save the file first"));
+    if (chunk->stored.data) {
+        *stored = rf_buffer_share(&chunk->stored);
+        return RAIIAF_OK;
+    }
     return rf_source_fetch(file, chunk->info.offset, (size_t)chunk->info.stored_size, stored, &where, error);
+}
+
+raiiaf_status rf_chunk_hold(raiiaf_file *file, size_t i, raiiaf_error *error)
+{
+    rf_chunk *chunk = &file->chunks[i];
+    return chunk->fresh || chunk->stored.data ? RAIIAF_OK : raiiaf_chunk_read_stored(file, i, &chunk->stored, error);
 }
 
 raiiaf_status raiiaf_chunk_read(const raiiaf_file *file, size_t i, unsigned flags, raiiaf_buffer *payload,
@@ -474,6 +484,7 @@ static bool make_room(raiiaf_file *file, size_t at)
 static void take_payload(rf_chunk *chunk, raiiaf_buffer *payload)
 {
     raiiaf_buffer_free(&chunk->payload);
+    raiiaf_buffer_free(&chunk->stored);
     chunk->payload = *payload;
     *payload = (raiiaf_buffer){0};
     chunk->fresh = true;
@@ -551,6 +562,7 @@ raiiaf_status raiiaf_chunk_remove(raiiaf_file *file, size_t i, raiiaf_error *err
         file->image_changed = file->picture_changed = true;
     free(file->chunks[i].key);
     raiiaf_buffer_free(&file->chunks[i].payload);
+    raiiaf_buffer_free(&file->chunks[i].stored);
     file->chunk_count--;
     memmove(file->chunks + i, file->chunks + i + 1, (file->chunk_count - i) * sizeof *file->chunks);
     file->edited = true;

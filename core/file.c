@@ -680,6 +680,7 @@ void rf_file_clear(raiiaf_file *file)
     for (size_t i = 0; i < file->chunk_count; i++) {
         free(file->chunks[i].key);
         raiiaf_buffer_free(&file->chunks[i].payload);
+        raiiaf_buffer_free(&file->chunks[i].stored);
     }
     free(file->chunks);
     free(file->image_record);

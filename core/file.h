@@ -30,6 +30,7 @@ typedef struct rf_chunk {
     /* A chunk that isn't in the source: its payload (decoded), to be encoded on saving. */
     bool fresh;
     raiiaf_buffer payload;
+    raiiaf_buffer stored; /* the chunk as the source has it, once it was read to be kept */
 } rf_chunk;
 
 #define RF_CREATED_MODEL_INFO 1u
@@ -109,6 +110,8 @@ void rf_warn(const raiiaf_file *file, raiiaf_status status, const char *id, cons
 const char *rf_metadata_key(raiiaf_layout layout);
 /* "LATN 3" into out; returns out. */
 const char *rf_chunk_name(const raiiaf_file *file, size_t i, char out[32]);
+/* Keeps chunk i as stored until the file is closed, so that it isn't read again. */
+raiiaf_status rf_chunk_hold(raiiaf_file *file, size_t i, raiiaf_error *error);
 /* Holds chunk i's payload, read unverified, against its hash. */
 raiiaf_status rf_chunk_verify(const raiiaf_file *file, size_t i, const raiiaf_buffer *payload, raiiaf_error *error);
 /* The first bytes of chunk i's payload: as many as `capacity`, or all; for the image probe. */
@@ -183,6 +186,12 @@ void rf_bytes_latin1(rf_bytes *out, const void *text, size_t size);
 /* Puts the former image's text into source.carriers, as far as `after` (may be NULL) doesn't carry it. */
 raiiaf_status rf_carriers_keep(raiiaf_file *file, const void *before, size_t before_size, const void *after,
                                size_t after_size, raiiaf_error *error);
+
+/* ---- capsule.c, cache.c ---- */
+/* As raiiaf_capsule_join, with an image chunk that has been verified before. */
+raiiaf_status rf_capsule_join_verified(raiiaf_file *capsule, const void *stored, size_t size, raiiaf_error *error);
+/* As raiiaf_cache_put, without a copy where the bytes are a buffer of our own. */
+raiiaf_status rf_cache_share(raiiaf_cache *cache, const char *key, const raiiaf_buffer *bytes);
 
 /* ---- profile.c, embed.c ---- */
 /* The text in which ImageMagick leaves a capsule. */

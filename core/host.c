@@ -162,12 +162,12 @@ static void *check(void *user)
     raiiaf_buffer stored = {0};
     c->status = rf_chunk_verify(c->file, image, &c->bytes, &c->error);
     if (c->status == RAIIAF_OK && c->cache && !raiiaf_chunk_read_stored(c->file, image, &stored, NULL))
-        raiiaf_cache_put(c->cache, c->file->chunks[image].info.sha256, stored.data, stored.size, NULL);
+        rf_cache_share(c->cache, c->file->chunks[image].info.sha256, &stored);
     raiiaf_buffer_free(&stored);
     return NULL;
 }
 
-raiiaf_status raiiaf_check_begin(raiiaf_check **out, const raiiaf_file *file, raiiaf_cache *cache, raiiaf_buffer *image,
+raiiaf_status raiiaf_check_begin(raiiaf_check **out, raiiaf_file *file, raiiaf_cache *cache, raiiaf_buffer *image,
                                  raiiaf_error *error)
 {
     *out = NULL;
@@ -178,7 +178,9 @@ raiiaf_status raiiaf_check_begin(raiiaf_check **out, const raiiaf_file *file, ra
     raiiaf_check *c = calloc(1, sizeof *c);
     if (!c)
         return rf_fail_memory(error, file->name);
-    raiiaf_status status = raiiaf_chunk_read(file, raiiaf_image_chunk(file), RAIIAF_READ_UNVERIFIED, image, error);
+    raiiaf_status status = rf_chunk_hold(file, raiiaf_image_chunk(file), error);
+    if (status == RAIIAF_OK)
+        status = raiiaf_chunk_read(file, raiiaf_image_chunk(file), RAIIAF_READ_UNVERIFIED, image, error);
     if (status != RAIIAF_OK) {
         free(c);
         return status;
@@ -235,7 +237,8 @@ raiiaf_status raiiaf_capsule_unite(raiiaf_file *capsule, raiiaf_cache *cache, co
                      memcmp(then.data, traits, size) == 0;
         raiiaf_buffer_free(&then);
     }
-    raiiaf_status status = raiiaf_capsule_join(capsule, stored.data, stored.size, error);
+    raiiaf_status status = stored.data ? rf_capsule_join_verified(capsule, stored.data, stored.size, error)
+                                       : raiiaf_capsule_join(capsule, NULL, 0, error);
     if (status == RAIIAF_ERROR_HASH) { /* another file's chunk, with an equal image */
         *unchanged = false;
         raiiaf_buffer_free(&stored);

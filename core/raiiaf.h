@@ -678,7 +678,7 @@ RAIIAF_API bool raiiaf_cache_get(raiiaf_cache *cache, const char *key, raiiaf_bu
    thread; until raiiaf_check_end, the bytes must stay, nothing else may be done with the file and nothing that came of
    the bytes be believed.  The image chunk as stored then lies in `cache` (may be NULL), by the SHA-256 of the image. */
 typedef struct raiiaf_check raiiaf_check;
-RAIIAF_API raiiaf_status raiiaf_check_begin(raiiaf_check **check, const raiiaf_file *file, raiiaf_cache *cache,
+RAIIAF_API raiiaf_status raiiaf_check_begin(raiiaf_check **check, raiiaf_file *file, raiiaf_cache *cache,
                                             raiiaf_buffer *image, raiiaf_error *error);
 RAIIAF_API raiiaf_status raiiaf_check_end(raiiaf_check *check, raiiaf_error *error);
 

@@ -23,8 +23,9 @@
 #include <xxhash.h>
 
 #define BAND ((size_t)1 << 16)
-#define BLOCK 1024 /* pixels at a time: what is made of them stays in the first-level cache */
-#define RUN 64     /* samples that a compiler may take at once: a loop of fixed length needs no remainder */
+#define BANDS_WORTH_THREADS 8 /* fewer take less time than threads take to start */
+#define BLOCK 1024            /* pixels at a time: what is made of them stays in the first-level cache */
+#define RUN 64                /* samples that a compiler may take at once: a loop of fixed length needs no remainder */
 #define OPAQUE 0xFF000000u
 
 /* A band being hashed. */
@@ -103,26 +104,29 @@ static bool narrow16(const uint16_t *restrict samples, size_t count, uint8_t *re
     return !bad;
 }
 
-static inline unsigned whole_run(const float *restrict samples, size_t count, uint16_t *restrict out)
+/* The same of floats.  Added to 2^23, whole numbers from 0 to 65535 lie in the sum's low bits. */
+static inline uint32_t narrow_run(const float *restrict samples, size_t count, uint8_t *restrict out)
 {
-    unsigned fraction = 0;
+    uint32_t bad = 0;
     for (size_t k = 0; k < count; k++) {
-        float sample = samples[k] > 0 ? samples[k] < 65535 ? samples[k] : 65535 : 0;
-        int value = (int)sample;
-        out[k] = (uint16_t)value;
-        fraction |= sample != (float)value;
+        union {
+            float number;
+            uint32_t bits;
+        } sample = {samples[k]}, sum = {samples[k] + 0x1p23f}, back = {sum.number - 0x1p23f};
+        uint32_t byte = sum.bits & 0xFF;
+        out[k] = (uint8_t)byte;
+        bad |= (sum.bits ^ (UINT32_C(0x4B000000) | byte << 8 | byte)) | (back.bits ^ sample.bits);
     }
-    return fraction;
+    return bad;
 }
 
 static bool narrow_float(const float *restrict samples, size_t count, uint8_t *restrict out)
 {
-    uint16_t whole[RUN];
-    bool good = true;
+    uint32_t bad = 0;
     size_t i = 0;
-    for (; good && count - i >= RUN; i += RUN)
-        good = !whole_run(samples + i, RUN, whole) && narrow16(whole, RUN, out + i);
-    return good && !whole_run(samples + i, count - i, whole) && narrow16(whole, count - i, out + i);
+    for (; !bad && count - i >= RUN; i += RUN)
+        bad = narrow_run(samples + i, RUN, out + i);
+    return !bad && !narrow_run(samples + i, count - i, out + i);
 }
 
 /* Bytes as they lie in the host's pixels to R G B A; the number of pixels is a multiple of 4. */
@@ -337,7 +341,7 @@ static size_t hash_bands(raiiaf_pixels *pixels, const raiiaf_samples *layout, co
 {
     count = count > pixels->left ? (size_t)(pixels->left / BAND) : count / BAND;
     job all = {pixels->depth, layout, data, NULL};
-    if (pixels->room < BAND || count < 2 || !(all.hashes = malloc(count * sizeof *all.hashes)))
+    if (pixels->room < BAND || count < BANDS_WORTH_THREADS || !(all.hashes = malloc(count * sizeof *all.hashes)))
         return 0;
     rf_parallel(count, threads, hash_band, &all);
     XXH3_128bits_update(pixels->bands, all.hashes, count * sizeof *all.hashes);

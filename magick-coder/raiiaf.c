@@ -70,6 +70,7 @@ typedef struct call {
    ORIGIN, which goes into no file, the capsule where the image bears less of it, else the manifest. */
 static raiiaf_cache *cache;
 #define CACHE_SIZE (UINT64_C(256) << 20)
+#define SMALL_CAPSULE ((size_t)64 << 10) /* of which it isn't worth leaving chunks out */
 #define ORIGIN "raiiaf:origin"
 
 /* ---- errors ---- */
@@ -338,9 +339,11 @@ static bool attach_capsule(call *c, Image *image, const raiiaf_image_info *form)
     bool digested =
         !has_coder_defines(c->info, image) && raiiaf_raster_digest(&raster, NULL, form->channels, form->depth, digest);
     raiiaf_buffer whole = {0}, manifest = {0};
-    bool good = !raiiaf_capsule_make(c->file, digested ? digest : NULL, all, &whole, &c->error) &&
-                !raiiaf_capsule_make(c->file, digested ? digest : NULL, RAIIAF_CAPSULE_NO_CHUNKS, &manifest, &c->error);
-    const raiiaf_buffer *shown = some ? &manifest : &whole, *kept = some ? &whole : &manifest;
+    bool good = !raiiaf_capsule_make(c->file, digested ? digest : NULL, all, &whole, &c->error);
+    bool two = good && (some || whole.size > SMALL_CAPSULE);
+    if (two)
+        good = !raiiaf_capsule_make(c->file, digested ? digest : NULL, RAIIAF_CAPSULE_NO_CHUNKS, &manifest, &c->error);
+    const raiiaf_buffer *shown = some ? &manifest : &whole, *kept = some || !two ? &whole : &manifest;
     if (good && !none) {
         StringInfo *profile = BlobToStringInfo(shown->data, shown->size);
         SetImageProfile(image, "raiiaf", profile WITH(c->exception));

@@ -94,7 +94,7 @@ static GdkPixbuf *decode(raiiaf_image_format format, const raiiaf_buffer *image,
 }
 
 /* The file's picture; its hash is verified meanwhile. */
-static GdkPixbuf *read_picture(const raiiaf_file *file, wish *w, GError **error)
+static GdkPixbuf *read_picture(raiiaf_file *file, wish *w, GError **error)
 {
     raiiaf_check *check;
     raiiaf_buffer image;
@@ -279,7 +279,7 @@ static gboolean same_pixels(const GdkPixbuf *a, const GdkPixbuf *b)
 }
 
 /* Whether the picture still is that of the file, and nothing was asked of its encoding. */
-static gboolean is_unchanged(const raiiaf_file *file, const GdkPixbuf *pixbuf, gchar **keys)
+static gboolean is_unchanged(raiiaf_file *file, const GdkPixbuf *pixbuf, gchar **keys)
 {
     for (; keys && *keys; keys++)
         if (strcmp(*keys, MANIFEST) != 0 && !is_setting(*keys))
