@@ -81,6 +81,15 @@ static void give(walker *w, const char *kind, piece keyword, piece text, const c
     rf_bytes_free(&name);
 }
 
+/* Text of this length that shrinks to less than one part in so many says next to nothing: it is there to do harm. */
+#define BOMB_SIZE ((size_t)256 << 10)
+#define BOMB_RATIO 512
+
+static bool is_bomb(const rf_bytes *out, const z_stream *stream)
+{
+    return out->size > BOMB_SIZE && out->size / BOMB_RATIO > stream->total_in;
+}
+
 /* Inflates; false if the stream is damaged or more comes out than is left to come. */
 static bool inflate_text(walker *w, piece packed, rf_bytes *out)
 {
@@ -91,7 +100,7 @@ static bool inflate_text(walker *w, piece packed, rf_bytes *out)
         w->status = RAIIAF_ERROR_MEMORY;
         return false;
     }
-    while (result == Z_OK && out->size <= w->most) {
+    while (result == Z_OK && out->size <= w->most && !is_bomb(out, &stream)) {
         stream.next_out = block;
         stream.avail_out = sizeof block;
         result = inflate(&stream, Z_NO_FLUSH);
@@ -100,7 +109,7 @@ static bool inflate_text(walker *w, piece packed, rf_bytes *out)
     inflateEnd(&stream);
     if (out->failed || result == Z_MEM_ERROR)
         w->status = RAIIAF_ERROR_MEMORY;
-    else if (out->size > w->most) {
+    else if (out->size > w->most || is_bomb(out, &stream)) {
         w->status = RAIIAF_ERROR_LIMIT;
         w->most = 0; /* what follows would cost as much time again */
     } else if (result == Z_STREAM_END) {

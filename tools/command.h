@@ -92,16 +92,13 @@ bool walk(const struct walk *how, char **paths);
 
 struct picture {
     const char *path;
-    const uint8_t *data;
-    size_t size;
+    uint8_t *data; /* used again for the next one */
+    size_t size, capacity;
     struct stat about;
-    uint8_t *buffer; /* used again for the next one */
-    size_t capacity;
 };
 
-/* Reads a file, all of it if it is an image; `sparing`: only what is looked at, where that is less (one at a time). */
-bool picture_open(struct picture *picture, const char *path, bool sparing, raiiaf_error *error);
-bool picture_close(struct picture *picture); /* false if the file became shorter meanwhile */
+/* Reads a file, all of it if it is an image, in place of the one before; path has to stay. */
+bool picture_read(struct picture *picture, const char *path, raiiaf_error *error);
 void picture_free(struct picture *picture);
 /* How to import it; refers to it. */
 raiiaf_import_options picture_options(struct picture *picture, const char *dialect);

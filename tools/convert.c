@@ -274,7 +274,7 @@ static void take(struct worker *worker, const struct job *job)
     raiiaf_open_options warnings = {.warning = progress_warn};
     raiiaf_file *file = NULL;
     raiiaf_error error;
-    bool good = picture_open(picture, job->path, false, &error);
+    bool good = picture_read(picture, job->path, &error);
     if (good) {
         raiiaf_import_options options = picture_options(picture, all.plan->dialect);
         entry.source.about = picture->about;
@@ -288,7 +288,6 @@ static void take(struct worker *worker, const struct job *job)
     else
         progress_skipped();
     raiiaf_close(file);
-    picture_close(picture);
     entry_free(&entry);
 }
 

@@ -10,59 +10,23 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #define HEAD ((size_t)64 << 10) /* tells what a file is; there are videos in folders of pictures */
 
-/* ---- a file that is cut short while it is mapped reads as zeros from there on ---- */
-
-static const uint8_t *mapping;
-static size_t mapping_size;
-static volatile sig_atomic_t mapping_failed;
-
-static void on_bus_error(int number, siginfo_t *info, void *context)
-{
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)info->si_addr / page * page;
-    (void)context;
-    mapping_failed = 1;
-    if (at - (uintptr_t)mapping >= mapping_size ||
-        mmap((void *)at, page, PROT_READ, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
-        signal(number, SIG_DFL);
-}
-
-static bool map(struct picture *picture, int descriptor)
-{
-    static bool prepared;
-    struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
-    void *start = mmap(NULL, picture->size, PROT_READ, MAP_PRIVATE, descriptor, 0);
-    if (start == MAP_FAILED)
-        return false;
-    if (!prepared)
-        sigaction(SIGBUS, &action, NULL);
-    prepared = true;
-    mapping = picture->data = start;
-    mapping_size = picture->size;
-    mapping_failed = 0;
-    return true;
-}
-
-/* ---- reading ---- */
-
 static bool fill(struct picture *picture, int descriptor, size_t have, size_t size)
 {
     if (size > picture->capacity) {
-        uint8_t *larger = realloc(picture->buffer, size);
+        uint8_t *larger = realloc(picture->data, size);
         if (larger == NULL)
             return false;
-        picture->buffer = larger;
+        picture->data = larger;
         picture->capacity = size;
     }
     while (have < size) {
-        ssize_t got = pread(descriptor, picture->buffer + have, size - have, (off_t)have);
+        ssize_t got = pread(descriptor, picture->data + have, size - have, (off_t)have);
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0) {
@@ -71,20 +35,15 @@ static bool fill(struct picture *picture, int descriptor, size_t have, size_t si
         }
         have += (size_t)got;
     }
-    picture->data = picture->buffer;
     picture->size = size;
     return true;
 }
 
 /* All of a picture; the beginning of anything else. */
-static bool read_bytes(struct picture *picture, int descriptor, bool sparing)
+static bool read_bytes(struct picture *picture, int descriptor)
 {
     raiiaf_image_info info;
     size_t size = (size_t)picture->about.st_size, head = size < HEAD ? size : HEAD;
-    if (sparing && size > 4 * HEAD) {
-        picture->size = size;
-        return map(picture, descriptor);
-    }
     if (!fill(picture, descriptor, 0, head))
         return false;
     raiiaf_image_probe_memory(picture->data, head, &info);
@@ -99,10 +58,9 @@ static bool open_error(const char *path, raiiaf_error *error)
     return false;
 }
 
-bool picture_open(struct picture *picture, const char *path, bool sparing, raiiaf_error *error)
+bool picture_read(struct picture *picture, const char *path, raiiaf_error *error)
 {
     picture->path = path;
-    picture->data = NULL;
     picture->size = 0;
     int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     bool good = descriptor >= 0 && fstat(descriptor, &picture->about) == 0;
@@ -111,7 +69,7 @@ bool picture_open(struct picture *picture, const char *path, bool sparing, raiia
         good = false;
     }
     errno = good ? 0 : errno;
-    good = good && read_bytes(picture, descriptor, sparing);
+    good = good && read_bytes(picture, descriptor);
     if (!good)
         open_error(path, error);
     if (descriptor >= 0)
@@ -119,22 +77,9 @@ bool picture_open(struct picture *picture, const char *path, bool sparing, raiia
     return good;
 }
 
-bool picture_close(struct picture *picture)
-{
-    bool whole = true;
-    if (picture->data != NULL && picture->data != picture->buffer) {
-        munmap((void *)picture->data, picture->size);
-        whole = !mapping_failed;
-        mapping_size = 0;
-    }
-    picture->data = NULL;
-    return whole;
-}
-
 void picture_free(struct picture *picture)
 {
-    picture_close(picture);
-    free(picture->buffer);
+    free(picture->data);
     *picture = (struct picture){0};
 }
 

@@ -10,8 +10,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define INDENT 2
+#define BUFFER ((size_t)64 << 10)
 
 struct scan {
     bool json, good, first;
@@ -113,7 +115,7 @@ static bool look(struct scan *scan, const char *path, raiiaf_error *error)
 {
     raiiaf_open_options warnings = {.warning = report_warning};
     raiiaf_legacy *legacy = NULL;
-    if (!picture_open(&scan->picture, path, true, error))
+    if (!picture_read(&scan->picture, path, error))
         return false;
     raiiaf_import_options options = picture_options(&scan->picture, scan->dialect);
     bool good = raiiaf_scan(&legacy, scan->picture.data, scan->picture.size, &options, &warnings, error) == RAIIAF_OK;
@@ -126,10 +128,6 @@ static bool look(struct scan *scan, const char *path, raiiaf_error *error)
     }
     raiiaf_legacy_free(legacy);
     scan->first = scan->first && !good;
-    if (!picture_close(&scan->picture)) {
-        report(_("%s can't be read: %s"), path, _("it ends early"));
-        scan->good = false;
-    }
     return good;
 }
 
@@ -179,6 +177,8 @@ int scan_run(int argc, char **argv)
         return usage_error("scan", _("there is no dialect '%s'; 'raiiaf dialects' lists them"), scan.dialect);
     if (optind == argc)
         return usage_error("scan", "%s", _("there is no FILE or DIR"));
+    if (!isatty(STDOUT_FILENO))
+        setvbuf(stdout, NULL, _IOFBF, BUFFER);
     bool good = walk(&how, argv + optind);
     picture_free(&scan.picture);
     return good && scan.good ? EXIT_WELL : EXIT_WRONG;
