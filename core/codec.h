@@ -29,6 +29,8 @@ raiiaf_status rf_zstd_decode_head(const void *data, size_t size, void *out, size
 /* One frame of head and body together, content size declared.  Deterministic. */
 raiiaf_status rf_zstd_encode(const void *head, size_t head_size, const void *body, size_t body_size, int level,
                              raiiaf_buffer *out, raiiaf_error *error);
+/* About how many bytes encoding would save, told from samples; false where that isn't cheaper than doing it. */
+bool rf_zstd_saves(const void *data, size_t size, int level, size_t *saved);
 /* What makes of `base` the bytes in `data`: little where they have much in common. */
 raiiaf_status rf_zstd_encode_delta(const void *base, size_t base_size, const void *data, size_t size,
                                    raiiaf_buffer *delta, raiiaf_error *error);

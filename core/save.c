@@ -82,14 +82,24 @@ static size_t worthwhile(const saving *s, size_t size)
     return s->options.repack ? size - 1 : size - size / LEAST_SAVING - 1;
 }
 
+/* What samples don't nearly save, the whole won't. */
+static bool saves_nothing(const saving *s, const raiiaf_buffer *payload)
+{
+    size_t saved;
+    return !s->options.repack && rf_zstd_saves(payload->data, payload->size, RF_ZSTD_LEVEL, &saved) &&
+           saved < payload->size / LEAST_SAVING * 3 / 4;
+}
+
 static raiiaf_status encode_zstd(const saving *s, piece *p, const uint8_t head[RF_CHUNK_HEADER], raiiaf_buffer *payload,
                                  bool prefer, raiiaf_error *error)
 {
     raiiaf_buffer frame = {0};
     size_t raw = payload->size + RF_CHUNK_HEADER;
     int level = s->options.repack ? RF_ZSTD_LEVEL_BEST : RF_ZSTD_LEVEL;
-    raiiaf_status status = rf_zstd_encode(head, RF_CHUNK_HEADER, payload->data, payload->size, level, &frame, error);
-    if (status == RAIIAF_OK && (frame.size <= worthwhile(s, raw) || (prefer && frame.size < raw))) {
+    raiiaf_status status = RAIIAF_OK;
+    if (!saves_nothing(s, payload))
+        status = rf_zstd_encode(head, RF_CHUNK_HEADER, payload->data, payload->size, level, &frame, error);
+    if (frame.size > 0 && (frame.size <= worthwhile(s, raw) || (prefer && frame.size < raw))) {
         p->encoding = RAIIAF_ENCODING_ZSTD;
         p->front = frame;
         return RAIIAF_OK;
