@@ -21,6 +21,7 @@
 typedef struct walker {
     bool (*callback)(void *user, const raiiaf_carrier *carrier);
     void *user;
+    bool wary;
     uint64_t most; /* bytes that may still come out of compressed texts */
     bool stopped;  /* by the callback */
     raiiaf_status status;
@@ -85,9 +86,9 @@ static void give(walker *w, const char *kind, piece keyword, piece text, const c
 #define BOMB_SIZE ((size_t)256 << 10)
 #define BOMB_RATIO 512
 
-static bool is_bomb(const rf_bytes *out, const z_stream *stream)
+static bool is_bomb(const walker *w, const rf_bytes *out, const z_stream *stream)
 {
-    return out->size > BOMB_SIZE && out->size / BOMB_RATIO > stream->total_in;
+    return w->wary && out->size > BOMB_SIZE && out->size / BOMB_RATIO > stream->total_in;
 }
 
 /* Inflates; false if the stream is damaged or more comes out than is left to come. */
@@ -100,7 +101,7 @@ static bool inflate_text(walker *w, piece packed, rf_bytes *out)
         w->status = RAIIAF_ERROR_MEMORY;
         return false;
     }
-    while (result == Z_OK && out->size <= w->most && !is_bomb(out, &stream)) {
+    while (result == Z_OK && out->size <= w->most && !is_bomb(w, out, &stream)) {
         stream.next_out = block;
         stream.avail_out = sizeof block;
         result = inflate(&stream, Z_NO_FLUSH);
@@ -109,7 +110,7 @@ static bool inflate_text(walker *w, piece packed, rf_bytes *out)
     inflateEnd(&stream);
     if (out->failed || result == Z_MEM_ERROR)
         w->status = RAIIAF_ERROR_MEMORY;
-    else if (out->size > w->most || is_bomb(out, &stream)) {
+    else if (out->size > w->most || is_bomb(w, out, &stream)) {
         w->status = RAIIAF_ERROR_LIMIT;
         w->most = 0; /* what follows would cost as much time again */
     } else if (result == Z_STREAM_END) {
@@ -212,11 +213,18 @@ raiiaf_status raiiaf_carrier_each(const void *image, size_t size, const raiiaf_l
                                   bool (*callback)(void *user, const raiiaf_carrier *carrier), void *user,
                                   raiiaf_error *error)
 {
+    return rf_carrier_each(image, size, limits, false, callback, user, error);
+}
+
+raiiaf_status rf_carrier_each(const void *image, size_t size, const raiiaf_limits *limits, bool wary,
+                              bool (*callback)(void *user, const raiiaf_carrier *carrier), void *user,
+                              raiiaf_error *error)
+{
     raiiaf_image_info info;
     raiiaf_limits defaults;
     raiiaf_limits_default(&defaults);
     const raiiaf_limits *bounds = limits ? limits : &defaults;
-    walker w = {.callback = callback, .user = user};
+    walker w = {.callback = callback, .user = user, .wary = wary};
     w.most = bounds->manifest_size ? bounds->manifest_size : UINT64_MAX - 1;
     rf_error_clear(error);
     raiiaf_image_probe_memory(image, size, &info);

@@ -32,6 +32,12 @@ typedef struct rf_parts {
 rf_parts rf_parts_begin(raiiaf_image_format format, const void *data, size_t size);
 bool rf_parts_next(rf_parts *walk);
 
+/* carriers.c: as raiiaf_carrier_each; `wary`: text that says next to nothing at great length counts as beyond the limit
+   as well. */
+raiiaf_status rf_carrier_each(const void *image, size_t size, const raiiaf_limits *limits, bool wary,
+                              bool (*callback)(void *user, const raiiaf_carrier *carrier), void *user,
+                              raiiaf_error *error);
+
 static inline uint32_t rf_get16_be(const uint8_t *p)
 {
     return (uint32_t)p[0] << 8 | p[1];

@@ -300,7 +300,7 @@ raiiaf_status legacy_texts_read(legacy_input *in, raiiaf_error *error)
     raiiaf_error warning;
     if (!limits.manifest_size || limits.manifest_size > TEXT_MOST)
         limits.manifest_size = TEXT_MOST;
-    raiiaf_status status = raiiaf_carrier_each(in->image, in->image_size, &limits, list_carrier, in, &warning);
+    raiiaf_status status = rf_carrier_each(in->image, in->image_size, &limits, true, list_carrier, in, &warning);
     if (status == RAIIAF_ERROR_LIMIT) {
         rf_fail(&warning, status, "text-too-large", RF_NAME(in->import->file_name),
                 _("compressed text in the image would take more than %u MiB and is not looked at"),
