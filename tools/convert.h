@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * convert.h - what the parts of `raiiaf convert` share: convert.c does the work, convert_target.c decides where a file
- * goes, convert_report.c tells how it went.
+ * convert.h - what the parts of `raiiaf convert` share: convert.c reads the call, convert_pool.c has all files
+ * converted side by side, convert_file.c one of them, convert_target.c decides where it goes, convert_report.c tells
+ * how it went.
  */
 #ifndef RAIIAF_CONVERT_H
 #define RAIIAF_CONVERT_H
@@ -33,6 +34,21 @@ struct source {
     struct stat about;
 };
 
+/* ---- convert_pool.c ---- */
+
+/* Whether a file is this call's to look at. */
+bool plan_includes(const struct plan *plan, const struct found *found);
+/* Converts all; false if something couldn't be read or written at all.  *interrupted is the signal that ended it, or 0.
+ */
+bool pool_run(const struct plan *plan, int *interrupted);
+
+/* ---- convert_file.c: what one thread does ---- */
+
+struct worker *worker_new(const struct plan *plan);
+/* Converts a file; false if there is no use in going on. */
+bool worker_take(struct worker *worker, const struct found *found);
+void worker_end(struct worker *worker);
+
 /* ---- convert_target.c ---- */
 
 enum choice {
@@ -54,7 +70,7 @@ bool target_holds(const char *target, const char *sha256);
 enum result { RESULT_CONVERTED, RESULT_KEPT, RESULT_FAILED, RESULTS };
 
 /* Begins; false if the report can't be written. */
-bool progress_begin(const struct plan *plan, bool (*counted)(void *user, const struct found *found));
+bool progress_begin(const struct plan *plan);
 /* One more file is done.  target NULL: there is none; error NULL: none. */
 void progress_done(enum result result, const struct source *source, const char *target, const raiiaf_error *error);
 void progress_deleted(void);
