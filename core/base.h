@@ -13,13 +13,7 @@
 extern "C" {
 #endif
 
-#ifdef ENABLE_NLS
-#include <libintl.h>
-const char *rf_translate(const char *text) __attribute__((format_arg(1))); /* binds the catalogue's folder once */
-#define _(text) rf_translate(text)
-#else
-#define _(text) (text)
-#endif
+#define _(text) raiiaf_translate(text)
 #define N_(text) (text)
 
 #define RF_PRINTF(text, first) __attribute__((format(printf, text, first)))

@@ -13,6 +13,9 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#ifdef ENABLE_NLS
+#include <libintl.h>
+#endif
 
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "1.0.0"
@@ -32,10 +35,15 @@ static void bind_catalogue(void)
     bind_textdomain_codeset("raiiaf", "UTF-8");
 }
 
-const char *rf_translate(const char *text)
+const char *raiiaf_translate(const char *text)
 {
     pthread_once(&catalogue_once, bind_catalogue);
     return dgettext("raiiaf", text);
+}
+#else
+const char *raiiaf_translate(const char *text)
+{
+    return text;
 }
 #endif
 

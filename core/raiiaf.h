@@ -31,12 +31,18 @@ extern "C" {
 
 #if defined(__GNUC__)
 #define RAIIAF_API __attribute__((visibility("default")))
+#define RAIIAF_FORMAT_ARGUMENT(i) __attribute__((format_arg(i))) /* the result is a format if that argument is */
 #else
 #define RAIIAF_API
+#define RAIIAF_FORMAT_ARGUMENT(i)
 #endif
 
 /* The version of the library in use, "1.0.0"; the string is static. */
 RAIIAF_API const char *raiiaf_version(void);
+
+/* A message in the language of LC_MESSAGES, UTF-8, or `text` itself: for plug-ins, whose messages are in this library's
+   catalogue too. */
+RAIIAF_API const char *raiiaf_translate(const char *text) RAIIAF_FORMAT_ARGUMENT(1);
 
 /* ------------------------------------------------------------------------------------------- errors ---- */
 
@@ -547,8 +553,8 @@ RAIIAF_API raiiaf_status raiiaf_parameters(const raiiaf_file *file, raiiaf_buffe
 
 typedef enum raiiaf_export_form {
     RAIIAF_EXPORT_PARAMETERS = 0, /* raiiaf_parameters */
-    /* One line: "dialect", the canonical fields (raiiaf_legacy_field) with null for what isn't known, and "extra", an
-       object with all other settings under their own names. */
+    /* One line: "dialect", "tool", the canonical fields (raiiaf_legacy_field) with null for what isn't known, and
+       "extra", an object with all other settings under their own names. */
     RAIIAF_EXPORT_JSON,
     /* An XMP packet: dc:description and dc:subject, and of IPTC Photo Metadata 2025.1 (Iptc4xmpExt) DigitalSourceType,
        AIPromptInformation, AISystemUsed (the model, else the tool) and AISystemVersionUsed (the model's version, else
@@ -636,10 +642,6 @@ RAIIAF_API raiiaf_status raiiaf_capsule_join(raiiaf_file *capsule, const void *s
 RAIIAF_API raiiaf_status raiiaf_capsule_find(const void *image, size_t size, const raiiaf_limits *limits,
                                              raiiaf_buffer *capsule, raiiaf_error *error);
 
-/* The same of a file, where the capsule has at least `least` bytes. */
-RAIIAF_API raiiaf_status raiiaf_capsule_find_path(const char *path, size_t least, const raiiaf_limits *limits,
-                                                  raiiaf_buffer *capsule, raiiaf_error *error);
-
 /* A host that can keep bytes by name beside its pixels, such as GIMP with its parasites.  put returns false if it
    can't; get gives what was put, or false if there is no such name; the bytes stay until release (may be NULL). */
 typedef struct raiiaf_store {
@@ -681,6 +683,15 @@ typedef struct raiiaf_check raiiaf_check;
 RAIIAF_API raiiaf_status raiiaf_check_begin(raiiaf_check **check, raiiaf_file *file, raiiaf_cache *cache,
                                             raiiaf_buffer *image, raiiaf_error *error);
 RAIIAF_API raiiaf_status raiiaf_check_end(raiiaf_check *check, raiiaf_error *error);
+
+/* What a host leaves beside the pixels: `beside`, a capsule of as much as `carry` says (empty: none), and a name, which
+   goes into no file.  By that name `cache` has, where `beside` is less than the whole capsule, that one, else one of
+   the manifest at least.  The name begins with 'a', 'm' or 'n', as `carry` does. */
+typedef enum raiiaf_carry { RAIIAF_CARRY_ALL = 0, RAIIAF_CARRY_MANIFEST, RAIIAF_CARRY_NONE } raiiaf_carry;
+#define RAIIAF_ORIGIN_SIZE 32
+RAIIAF_API raiiaf_status raiiaf_carry_make(const raiiaf_file *file, raiiaf_cache *cache, const char *pixel_digest,
+                                           raiiaf_carry carry, unsigned flags, raiiaf_buffer *beside,
+                                           char origin[RAIIAF_ORIGIN_SIZE], raiiaf_error *error);
 
 /* Whether an image is unchanged is more than its pixels: its traits are whatever else its file would say of it, in a
    form of the host's own.  At reading, a host has those remembered of an image as the file gave it... */

@@ -10,12 +10,7 @@
 
 #include "raiiaf.h"
 
-#ifdef ENABLE_NLS
-#include <libintl.h>
-#define _(text) dgettext("raiiaf", text)
-#else
-#define _(text) (text)
-#endif
+#define _(text) raiiaf_translate(text)
 
 #if GIMP_CHECK_VERSION(2, 99, 0)
 #define GIMP3
@@ -69,9 +64,11 @@ char *host_encode(Image image, Drawable drawable, int compression);
 
 /* ---- raiiaf-gimp.c ---- */
 
-/* `whole`: with all that came with the picture, of which a thumbnail needs nothing.  NO_IMAGE and an error if it fails,
-   here and below. */
-Image load_file(const char *path, bool whole, raiiaf_error *error);
+void begin(void); /* before anything else */
+
+/* `whole`: with all that came with the picture, of which a thumbnail needs nothing.  `interactive`: a user opens it.
+   NO_IMAGE and an error if it fails, here and below. */
+Image load_file(const char *path, bool whole, bool interactive, raiiaf_error *error);
 bool export_file(Image image, Drawable drawable, const char *path, const Wishes *wishes, raiiaf_error *error);
 /* What came with the picture, its manifest as somebody wishes it; RAIIAF_ERROR_MISSING if it was never a .raiiaf. */
 raiiaf_status open_kept(raiiaf_file **file, Image image, raiiaf_error *error);

@@ -14,11 +14,9 @@ find core tools magick-coder gimp-plugin plugins -name "*.[ch]" -o -name "*.cc" 
 diff -u "$work/listed" "$work/found"
 echo "$(wc -l <"$work/found") sources"
 
-options=$(sed -n 's/^XGETTEXT_OPTIONS = //p' po/Makevars)
-# shellcheck disable=SC2086 # a list
-xgettext $options -f po/POTFILES.in -o "$work/raiiaf.pot"
-for language in $(grep -v '^#' po/LINGUAS); do
-    msgfmt --check --statistics -o /dev/null "po/$language.po" 2>"$work/told" || { cat "$work/told"; exit 1; }
-    msgcmp "po/$language.po" "$work/raiiaf.pot"
-    echo "$language: $(cat "$work/told")"
+sh po/messages.sh >"$work/raiiaf.pot"
+for catalogue in po/*.po; do
+    msgfmt --check --statistics -o /dev/null "$catalogue" 2>"$work/told" || { cat "$work/told"; exit 1; }
+    msgcmp "$catalogue" "$work/raiiaf.pot"
+    echo "$catalogue: $(cat "$work/told")"
 done

@@ -20,6 +20,15 @@ fi
 
 "$prefix/bin/raiiaf" --version
 "$prefix/bin/raiiaf" verify "$sample"
+for catalogue in "$top"/po/*.po; do
+    language=$(basename "$catalogue" .po)
+    [ -s "$prefix/share/locale/$language/LC_MESSAGES/raiiaf.mo" ] || { echo "not installed: $language"; exit 1; }
+    [ -z "$destdir" ] || continue
+    told=$(LC_ALL=C.UTF-8 LANGUAGE=$language "$prefix/bin/raiiaf" verify /nowhere 2>&1 || :)
+    case $told in
+    *"can't be opened"* | "") echo "$language isn't spoken: $told"; exit 1 ;;
+    esac
+done
 
 cat >"$work/program.c" <<'PROGRAM'
 #include <raiiaf.h>

@@ -5,7 +5,7 @@
 . /etc/os-release
 debian=${VERSION_ID:-unknown}
 
-build_packages="build-essential autoconf automake libtool autopoint gettext pkg-config libpng-dev zlib1g-dev libzstd-dev
+build_packages="build-essential autoconf automake libtool gettext pkg-config libpng-dev zlib1g-dev libzstd-dev
     libzfp-dev nettle-dev libexpat1-dev libxxhash-dev imagemagick
     libgdk-pixbuf-2.0-dev libimlib2-dev libgdal-dev shared-mime-info desktop-file-utils"
 test_packages="libgtest-dev libjson-c-dev python3 python3-numpy python3-zstandard python3-zfpy locales xz-utils binutils

@@ -16,12 +16,7 @@
 
 #include "raiiaf.h"
 
-#ifdef ENABLE_NLS
-#include <libintl.h>
-#define _(text) dgettext("raiiaf", text)
-#else
-#define _(text) (text)
-#endif
+#define _(text) raiiaf_translate(text)
 
 #define TEXT "tEXt::" /* of gdk-pixbuf's names for texts */
 #define MANIFEST "raiiaf::manifest"
