@@ -90,9 +90,10 @@ static raiiaf_status export_json(const raiiaf_file *file, raiiaf_buffer *out, ra
     rf_bytes json = {0};
     raiiaf_value value;
     rf_bytes_string(&json, "{");
-    raiiaf_get(file, "/source/dialect", &value);
-    if (!json.failed)
-        add_field(&json, "dialect", &value);
+    for (size_t i = 0; !json.failed && i < 2; i++) {
+        raiiaf_get(file, i ? RF_SOURCE "/tool" : RF_SOURCE "/dialect", &value);
+        add_field(&json, i ? "tool" : "dialect", &value);
+    }
     for (size_t i = 0; !json.failed && raiiaf_legacy_field(i); i++) {
         raiiaf_setting(file, raiiaf_legacy_field(i), &value);
         add_field(&json, raiiaf_legacy_field(i), &value);

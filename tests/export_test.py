@@ -63,7 +63,7 @@ class Texts(Export):
         lines = [json.loads(line) for line in self.ok("export", "--json", PNG, JPEG).splitlines()]
         self.assertEqual([line["file"] for line in lines], [PNG, JPEG])
         for line in lines:
-            self.assertEqual(list(line), ["file", "dialect", *FIELDS, "extra"])
+            self.assertEqual(list(line), ["file", "dialect", "tool", *FIELDS, "extra"])
         self.assertEqual(lines[0]["seed"], 42)
         self.assertIsNone(lines[0]["model_hash"])
         self.assertEqual(lines[0]["extra"], {"precision": "fp16", "deterministic": True})

@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <fts.h>
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +26,7 @@ struct job {
     bool folder;   /* the output is one */
     void *written; /* paths, a tree: no output of one call replaces another */
     size_t printed;
+    bool good;
 };
 
 /* ---- names ---- */
@@ -242,46 +242,12 @@ static bool export(struct job *job, const char *path, const char *below)
 
 /* ---- many files ---- */
 
-static bool is_artifact(const char *name)
+static bool export_found(void *user, const struct found *found)
 {
-    return ends_with(name, ".raiiaf") || ends_with(name, ".gen5");
-}
-
-static int compare_entries(const FTSENT **a, const FTSENT **b)
-{
-    return strcmp((*a)->fts_name, (*b)->fts_name);
-}
-
-static bool visit(struct job *job, FTS *walk, FTSENT *entry, size_t root)
-{
-    const char *below = entry->fts_path + root;
-    switch (entry->fts_info) {
-    case FTS_D:
-        if (entry->fts_level > 0 && !job->recursive)
-            fts_set(walk, entry, FTS_SKIP);
-        return true;
-    case FTS_F:
-    case FTS_SL:
-        return !is_artifact(entry->fts_name) || export(job, entry->fts_path, below + strspn(below, "/"));
-    case FTS_DNR:
-    case FTS_ERR:
-    case FTS_NS:
-        report(_("%s can't be read: %s"), entry->fts_path, strerror(entry->fts_errno));
-        return false;
-    default:
-        return true;
-    }
-}
-
-static bool export_folder(struct job *job, const char *path)
-{
-    char *roots[] = {(char *)path, NULL};
-    bool good = true;
-    FTS *walk = checked(fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, compare_entries));
-    for (FTSENT *entry; (entry = fts_read(walk)) != NULL;)
-        good = visit(job, walk, entry, strlen(path)) && good;
-    fts_close(walk);
-    return good;
+    struct job *job = user;
+    if (found->named || is_artifact_name(found->path))
+        job->good = export(job, found->path, found->relative) && job->good;
+    return true;
 }
 
 static bool is_folder(const char *path)
@@ -366,15 +332,15 @@ static int check(int argc, char **argv, struct job *job)
 
 static bool export_all(struct job *job, char **paths)
 {
-    bool good = true;
-    for (; *paths != NULL; paths++)
-        good = (is_folder(*paths) ? export_folder(job, *paths) : export(job, *paths, base_name(*paths))) && good;
-    return good;
+    struct walk how = {.recursive = job->recursive, .callback = export_found, .user = job};
+    if (is_standard(*paths)) /* alone: it can serve only once */
+        return export(job, *paths, *paths);
+    return walk(&how, paths) && job->good;
 }
 
 int export_run(int argc, char **argv)
 {
-    struct job job = {.form = -1};
+    struct job job = {.form = -1, .good = true};
     int status = parse(argc, argv, &job);
     if (status < 0)
         status = check(argc, argv, &job);

@@ -282,12 +282,22 @@ static bool gather_conditioning(text_walk *walk, text_parts *parts, const comfy_
     return found;
 }
 
+/* The second conditioning of a guider, where a node hands it out as the negative prompt's; else NULL. */
+static const legacy_json *second_negative(const comfy_graph *graph, const comfy_node *node)
+{
+    const legacy_json *second = legacy_member(node->inputs, "cond2");
+    int slot = -1;
+    const comfy_node *target = comfy_link(graph, second, &slot);
+    return target && slot == 1 && comfy_linked(graph, target, "negative") ? second : NULL;
+}
+
 /* Two conditionings in one guider: the second is often the negative prompt over again. */
 static bool gather_dual(text_walk *walk, text_parts *all, const comfy_node *node)
 {
     text_parts second = {.count = 0}, negative = {.count = 0};
     bool found = gather_value(walk, all, legacy_member(node->inputs, "cond1"));
-    found = gather_value(walk, &second, legacy_member(node->inputs, "cond2")) || found;
+    if (!second_negative(walk->graph, node))
+        found = gather_value(walk, &second, legacy_member(node->inputs, "cond2")) || found;
     gather_value(walk, &negative, legacy_member(node->inputs, "negative"));
     for (size_t i = 0; i < second.count; i++) {
         size_t count = negative.count;
@@ -336,6 +346,8 @@ static bool gather(text_walk *walk, text_parts *parts, comfy_node *node, int slo
     if (!walk->negative && !walk->guidance)
         walk->guidance = comfy_number(walk->graph, node, guidance);
     if (comfy_type_has(node, "ZeroOut"))
+        return true;
+    if (start && walk->negative && gather_value(walk, parts, second_negative(walk->graph, node)))
         return true;
     if (gather_role(walk, parts, node, slot) || (start && gather_guider(walk, parts, node)))
         return true;

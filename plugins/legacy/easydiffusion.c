@@ -88,6 +88,20 @@ static bool has_label(const legacy_text *text, const char *label)
     return false;
 }
 
+/* Whether a setting of the program is called so. */
+static bool is_own_name(const char *text, size_t size)
+{
+    bool gap = false;
+    for (size_t i = 0; i < size; i++) {
+        if (text[i] != '_' && !(text[i] >= 'a' && text[i] <= 'z'))
+            return false;
+        gap |= text[i] == '_';
+    }
+    for (size_t i = 0; i < NAMES && !gap; i++)
+        gap = strlen(names[i][0]) == size && memcmp(names[i][0], text, size) == 0;
+    return gap;
+}
+
 /* How long a label at the beginning of a line is; 0 where the line goes on with the value before. */
 static size_t label_size(const char *line, const char *end)
 {
@@ -95,7 +109,7 @@ static size_t label_size(const char *line, const char *end)
     while (line + size < end && size < 48 && line[size] != ':')
         size++;
     bool capital = line < end && *line >= 'A' && *line <= 'Z';
-    return capital && line + size < end && line[size] == ':' ? size : 0;
+    return line + size < end && line[size] == ':' && (capital || is_own_name(line, size)) ? size : 0;
 }
 
 static bool import_lines(legacy_input *in, legacy_output *out, const legacy_text *text)
@@ -151,8 +165,10 @@ static bool is_embedded(legacy_input *in)
 /* The one text that holds all, where they aren't separate. */
 static const legacy_text *find_whole(legacy_input *in)
 {
-    const legacy_text *text = legacy_find(in, "", "UserComment");
-    if (is_json(text))
+    const legacy_text *text = legacy_find_json(in, "\"use_stable_diffusion_model\"");
+    if (!text)
+        text = legacy_find_json(in, "\"Stable Diffusion model\"");
+    if (text)
         return text;
     text = legacy_companion(in, ".json");
     if (is_json(text))

@@ -25,6 +25,19 @@ static const char *version_of(legacy_input *in, const legacy_text *text)
     return text && !legacy_looks_json(text) ? legacy_parameter(in, text->text, text->size, "Version") : NULL;
 }
 
+/* Its settings as JSON tell who wrote them, or the file does, or what only it calls so is there. */
+static bool is_own_json(legacy_input *in, const legacy_text *text)
+{
+    if (legacy_contains(text, "\"real_prompt\"") || legacy_contains(text, "MoonRide"))
+        return false;
+    if (legacy_contains(text, "\"Base Model\""))
+        return legacy_contains(text, "\"Fooocus v");
+    return legacy_contains(text, "\"base_model\"") &&
+           (legacy_contains(text, "\"metadata_scheme\"") || legacy_contains(text, "\"Fooocus v") ||
+            version_of(in, text) ||
+            (legacy_contains(text, "\"prompt\"") && legacy_contains(text, "\"guidance_scale\"")));
+}
+
 static bool identify(legacy_input *in)
 {
     const legacy_text *text = find_settings(in);
@@ -34,8 +47,7 @@ static bool identify(legacy_input *in)
     if (legacy_find(in, "png:", "fooocus_scheme"))
         return true;
     if (legacy_looks_json(text))
-        return (legacy_contains(text, "\"base_model\"") || legacy_contains(text, "\"Base Model\"")) &&
-               (legacy_contains(text, "\"metadata_scheme\"") || legacy_contains(text, "\"Fooocus v"));
+        return is_own_json(in, text);
     version = version_of(in, text);
     return version && strncmp(version, "Fooocus", 7) == 0 && legacy_is_parameters(text->text, text->size);
 }

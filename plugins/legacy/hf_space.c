@@ -11,7 +11,7 @@
 static const legacy_text *find(legacy_input *in)
 {
     const legacy_text *text = legacy_find_json(in, "\"Model\"");
-    return legacy_contains(text, "\"resolution\"") && legacy_contains(text, "\"guidance_scale\"") ? text : NULL;
+    return legacy_contains(text, "\"resolution\"") && legacy_contains(text, "\"prompt\"") ? text : NULL;
 }
 
 static bool identify(legacy_input *in)

@@ -14,7 +14,8 @@ static bool identify(legacy_input *in)
 {
     const legacy_text *metadata = legacy_find(in, "png:", "invokeai_metadata");
     const legacy_text *graph = legacy_find(in, "png:", "invokeai_graph");
-    return legacy_looks_json(metadata) || (graph && legacy_contains(graph, "core_metadata"));
+    return legacy_looks_json(metadata) || legacy_contains(graph, "core_metadata") ||
+           legacy_contains(graph, "metadata_accumulator");
 }
 
 static const legacy_json *parse(legacy_input *in, const char *keyword)
@@ -23,14 +24,15 @@ static const legacy_json *parse(legacy_input *in, const char *keyword)
     return text ? legacy_parse(in, text->text, text->size) : NULL;
 }
 
-/* The node of the graph that gathers what the metadata are made of. */
+/* The node of the graph that gathers what the metadata are made of; the second is how 3.0 calls it. */
 static const legacy_json *find_core(const legacy_json *graph)
 {
     const legacy_json *nodes = legacy_member(graph, "nodes");
     if (!nodes || nodes->type != RAIIAF_JSON_OBJECT)
         return NULL;
     for (const legacy_json *node = nodes->child; node; node = node->next)
-        if (legacy_is(legacy_member(node, "type"), "core_metadata"))
+        if (legacy_is(legacy_member(node, "type"), "core_metadata") ||
+            legacy_is(legacy_member(node, "type"), "metadata_accumulator"))
             return node;
     return NULL;
 }

@@ -207,8 +207,10 @@ static bool import_yaml(legacy_input *in, legacy_output *out, const legacy_text 
 
 static bool is_json(const legacy_text *text)
 {
-    return text && legacy_looks_json(text) && legacy_contains(text, "ddim_steps\"") &&
-           legacy_contains(text, "sampler_name\"");
+    if (!legacy_looks_json(text) || !legacy_contains(text, "sampler_name\"") || legacy_contains(text, "class_type"))
+        return false;
+    return legacy_contains(text, "ddim_steps\"") || legacy_contains(text, "\"" PREFIX) ||
+           (legacy_contains(text, "\"steps\"") && legacy_contains(text, "\"cfg_scale\""));
 }
 
 static bool is_yaml(const legacy_text *text)
