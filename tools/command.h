@@ -154,6 +154,7 @@ void table_append(struct table *table, const char *text, size_t size);
 /* Whether the last row begins with that text. */
 bool table_row_is(const struct table *table, const char *text, size_t size);
 void table_format(struct table *table, const char *format, ...) PRINTF(2, 3);
+void table_append_format(struct table *table, const char *format, ...) PRINTF(2, 3);
 void table_print(struct table *table, unsigned indent); /* and empties it */
 
 #endif

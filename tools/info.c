@@ -202,22 +202,24 @@ static const char *colours(const raiiaf_image_info *info)
     return info->cmyk ? _("CMYK") : info->channels > 0 && info->channels <= 4 ? _(names[info->channels]) : "";
 }
 
-static void print_image(const struct facts *facts)
+static void add_image(struct table *table, const struct facts *facts)
 {
     const raiiaf_image_info *info = &facts->image_info;
+    table_format(table, "%s", _("Image"));
     if (facts->image == RAIIAF_NONE) {
-        printf("  %-10s  %s\n", _("Image"), _("none"));
+        table_format(table, "%s", _("none"));
         return;
     }
-    printf("  %-10s  %s", _("Image"), raiiaf_image_format_name(info->format));
+    table_format(table, "%s", raiiaf_image_format_name(info->format));
     if (info->width > 0)
-        printf(", %" PRIu32 " x %" PRIu32, info->width, info->height);
+        table_append_format(table, ", %" PRIu32 " x %" PRIu32, info->width, info->height);
     if (info->channels > 0)
-        printf(", %s%s", colours(info), info->palette ? _(" (palette)") : "");
+        table_append_format(table, ", %s%s", colours(info), info->palette ? _(" (palette)") : "");
     if (info->depth > 0)
-        printf(ngettext(", %u bit", ", %u bits", info->depth), info->depth);
-    printf(_(", %'" PRIu64 " bytes\n"), facts->image_chunk.size);
-    printf("  %-10s  %s %s\n", "", facts->image_chunk.sha256, _("(SHA-256 as recorded)"));
+        table_append_format(table, ngettext(", %u bit", ", %u bits", info->depth), info->depth);
+    table_append_format(table, _(", %'" PRIu64 " bytes"), facts->image_chunk.size);
+    table_format(table, "%s", "SHA-256");
+    table_format(table, "%s", facts->image_chunk.sha256);
 }
 
 /* The length of "tags" in "tags.3", of all of other names. */
@@ -389,11 +391,15 @@ static void print_history(const raiiaf_file *file)
 static void print_human(struct facts *facts)
 {
     const raiiaf_file *file = facts->file;
+    struct table head = {.columns = 2};
     print_safe(stdout, facts->path, strlen(facts->path));
-    printf("\n  %-10s  %s%s", _("Layout"), raiiaf_layout_name(raiiaf_layout_of(file)),
-           raiiaf_is_capsule(file) ? _(" (a capsule: its image is elsewhere)") : "");
-    printf(_(", %'" PRIu64 " bytes\n"), raiiaf_file_size(file));
-    print_image(facts);
+    fputc('\n', stdout);
+    table_format(&head, "%s", _("Layout"));
+    table_format(&head, "%s%s", raiiaf_layout_name(raiiaf_layout_of(file)),
+                 raiiaf_is_capsule(file) ? _(" (a capsule: its image is elsewhere)") : "");
+    table_append_format(&head, _(", %'" PRIu64 " bytes"), raiiaf_file_size(file));
+    add_image(&head, facts);
+    table_print(&head, 2);
     print_text(_("Prompt"), file, "prompt");
     print_text(_("Negative prompt"), file, "negative_prompt");
     print_settings(file);

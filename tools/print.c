@@ -216,16 +216,30 @@ bool table_row_is(const struct table *table, const char *text, size_t size)
     return cell->size == size && memcmp(cell->text, text, size) == 0;
 }
 
-void table_format(struct table *table, const char *format, ...)
+static void append_formatted(struct table *table, const char *format, va_list arguments)
 {
     char *text = NULL;
-    va_list arguments;
-    va_start(arguments, format);
     if (vasprintf(&text, format, arguments) < 0)
         text = NULL;
-    va_end(arguments);
-    table_add(table, checked(text), strlen(text));
+    table_append(table, checked(text), strlen(text));
     free(text);
+}
+
+void table_format(struct table *table, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    table_add(table, "", 0);
+    append_formatted(table, format, arguments);
+    va_end(arguments);
+}
+
+void table_append_format(struct table *table, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    append_formatted(table, format, arguments);
+    va_end(arguments);
 }
 
 static void print_row(const struct table *table, const struct cell *row, const unsigned *widths, unsigned indent)
