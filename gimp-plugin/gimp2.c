@@ -128,7 +128,7 @@ static void query(void)
 static GimpPDBStatusType load(const GimpParam *given, GimpParam *values, int *count, bool whole, raiiaf_error *error)
 {
     const char *path = given[whole ? 1 : 0].data.d_string;
-    Image image = load_file(path, whole, error);
+    Image image = load_file(path, whole, whole && given[0].data.d_int32 == GIMP_RUN_INTERACTIVE, error);
     if (image == NO_IMAGE)
         return GIMP_PDB_EXECUTION_ERROR;
     gimp_image_set_filename(image, path);
@@ -176,7 +176,7 @@ static void run(const char *name, int given_count, const GimpParam *given, int *
 {
     static GimpParam values[4];
     static raiiaf_error error;
-    gegl_init(NULL, NULL);
+    begin();
     gimp_plugin_set_pdb_error_handler(GIMP_PDB_ERROR_HANDLER_PLUGIN);
     *out = values;
     *count = 1;

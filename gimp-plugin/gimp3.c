@@ -34,12 +34,15 @@ Image host_decode(const char *procedure, const char *path)
 char *host_encode(Image image, Drawable drawable, int compression)
 {
     GFile *file = gimp_temp_file("png");
-    GimpValueArray *values =
-        gimp_procedure_run(gimp_procedure("file-png-export"), "run-mode", GIMP_RUN_NONINTERACTIVE, "image", image,
-                           "file", file, "compression", compression, "bkgd", FALSE, "time", FALSE, "save-transparent",
-                           TRUE, "include-thumbnail", FALSE, NULL);
+    GimpColorProfile *profile = gimp_image_get_color_profile(image); /* else GIMP would write its own sRGB */
+    GimpValueArray *values = gimp_procedure_run(
+        gimp_procedure("file-png-export"), "run-mode", GIMP_RUN_NONINTERACTIVE, "image", image, "file", file,
+        "compression", compression, "bkgd", FALSE, "time", FALSE, "save-transparent", TRUE, "include-exif", TRUE,
+        "include-iptc", TRUE, "include-xmp", TRUE, "include-color-profile", profile != NULL, "include-comment", TRUE,
+        "include-thumbnail", FALSE, NULL);
     char *path = succeeded(values) ? g_file_get_path(file) : NULL;
     (void)drawable;
+    g_clear_object(&profile);
     gimp_value_array_unref(values);
     g_object_unref(file);
     return path;
@@ -51,17 +54,12 @@ static GimpValueArray *end(GimpProcedure *procedure, bool good, const raiiaf_err
     return gimp_procedure_new_return_values(procedure, good ? GIMP_PDB_SUCCESS : GIMP_PDB_EXECUTION_ERROR, reason);
 }
 
-static void begin(void)
-{
-    gegl_init(NULL, NULL);
-    gimp_plug_in_set_pdb_error_handler(gimp_get_plug_in(), GIMP_PDB_ERROR_HANDLER_PLUGIN);
-}
-
-static Image load_any(GFile *file, bool whole, raiiaf_error *error)
+static Image load_any(GFile *file, bool whole, bool interactive, raiiaf_error *error)
 {
     char *path = g_file_get_path(file);
     begin();
-    Image image = load_file(path, whole, error);
+    gimp_plug_in_set_pdb_error_handler(gimp_get_plug_in(), GIMP_PDB_ERROR_HANDLER_PLUGIN);
+    Image image = load_file(path, whole, interactive, error);
     g_free(path);
     return image;
 }
@@ -70,9 +68,9 @@ static GimpValueArray *load(GimpProcedure *procedure, GimpRunMode mode, GFile *f
                             GimpMetadataLoadFlags *flags, GimpProcedureConfig *config, void *user)
 {
     raiiaf_error error = {0};
-    (void)mode, (void)metadata, (void)config, (void)user;
+    (void)metadata, (void)config, (void)user;
     *flags = GIMP_METADATA_LOAD_NONE; /* the embedded image's are there already */
-    Image image = load_any(file, true, &error);
+    Image image = load_any(file, true, mode == GIMP_RUN_INTERACTIVE, &error);
     GimpValueArray *values = end(procedure, image != NULL, &error);
     if (image)
         GIMP_VALUES_SET_IMAGE(values, 1, image);
@@ -84,7 +82,7 @@ static GimpValueArray *load_thumbnail(GimpProcedure *procedure, GFile *file, int
 {
     raiiaf_error error = {0};
     (void)size, (void)config, (void)user;
-    Image image = load_any(file, false, &error);
+    Image image = load_any(file, false, false, &error);
     GimpValueArray *values = end(procedure, image != NULL, &error);
     if (image) {
         GIMP_VALUES_SET_IMAGE(values, 1, image);
@@ -112,6 +110,7 @@ static GimpValueArray *export(GimpProcedure *procedure, GimpRunMode mode, GimpIm
     raiiaf_error error = {0};
     (void)options, (void)metadata, (void)user;
     begin();
+    gimp_plug_in_set_pdb_error_handler(gimp_get_plug_in(), GIMP_PDB_ERROR_HANDLER_PLUGIN);
     if (mode == GIMP_RUN_INTERACTIVE && !ask(procedure, config, image))
         return gimp_procedure_new_return_values(procedure, GIMP_PDB_CANCEL, NULL);
     g_object_get(config, "drop-latents", &wishes.drop_latents, "float16", &wishes.float16, "encode", &wishes.encode,
@@ -132,6 +131,7 @@ static GimpValueArray *info(GimpProcedure *procedure, GimpRunMode mode, GimpImag
     size_t size;
     (void)drawables, (void)config, (void)user;
     begin();
+    gimp_plug_in_set_pdb_error_handler(gimp_get_plug_in(), GIMP_PDB_ERROR_HANDLER_PLUGIN);
     bool good = open_kept(&file, image, &error) == RAIIAF_OK;
     if (good && mode == GIMP_RUN_INTERACTIVE) {
         gimp_ui_init("raiiaf");

@@ -21,6 +21,8 @@
 #define PARASITE_MOST ((size_t)64 << 20) /* XCF loses those of more than 256 MiB, and all after them */
 #define BAND 256                         /* rows of pixels at a time */
 #define KEY "raiiaf/key"
+#define KEY_IMPORTED                                                                                                   \
+    "raiiaf/key-imported" /* the same at 72 dpi: GIMP's own, if the file says none and a user opens it */
 
 static void on_warning(void *user, const raiiaf_error *warning)
 {
@@ -33,6 +35,14 @@ static bool fail(raiiaf_error *error, const char *name, const char *problem)
     error->status = RAIIAF_ERROR_UNSUPPORTED;
     g_snprintf(error->text, sizeof error->text, "%s: %s", name, problem);
     return false;
+}
+
+/* Of GEGL, buffers are all that is needed here: its hundreds of operations would take longer to load than most files.
+ */
+void begin(void)
+{
+    g_setenv("GEGL_PATH", "", TRUE);
+    gegl_init(NULL, NULL);
 }
 
 /* ---- parasites ---- */
@@ -176,30 +186,46 @@ static void describe_layer(GString *key, Layer layer)
 #endif
 }
 
-static void describe_parasite(GString *key, Image image, const char *name)
+static void describe_bytes(GString *key, const char *name, const void *data, size_t size)
 {
-    size_t size;
-    GimpParasite *parasite = gimp_image_get_parasite(image, name);
-    if (!parasite)
-        return;
-    const void *data = parasite_bytes(parasite, &size);
     char *sha256 = g_compute_checksum_for_data(G_CHECKSUM_SHA256, data, size);
     g_string_append_printf(key, "\n%s %s", name, sha256);
     g_free(sha256);
-    gimp_parasite_free(parasite);
 }
 
-static char *describe_image(Image image)
+static void describe_metadata(GString *key, Image image)
+{
+    GimpColorProfile *profile = gimp_image_get_color_profile(image);
+    GimpMetadata *metadata = gimp_image_get_metadata(image);
+    char *text = metadata ? gimp_metadata_serialize(metadata) : NULL, *comment = text_of(image, "gimp-comment");
+    gsize size = 0;
+    const guint8 *icc = profile ? gimp_color_profile_get_icc_profile(profile, &size) : NULL;
+    if (icc)
+        describe_bytes(key, "profile", icc, size);
+    if (text)
+        describe_bytes(key, "metadata", text, strlen(text));
+    if (comment)
+        describe_bytes(key, "comment", comment, strlen(comment));
+    g_free(comment);
+    g_free(text);
+    g_clear_object(&metadata);
+    g_clear_object(&profile);
+}
+
+static char *describe_resolution(Image image)
 {
     double x = 0, y = 0;
+    gimp_image_get_resolution(image, &x, &y);
+    return g_strdup_printf("%ldx%ld", lrint(1000 * x), lrint(1000 * y));
+}
+
+/* All but the resolution, with which a key begins. */
+static char *describe_image(Image image)
+{
     GString *key = g_string_new(NULL);
-    gimp_image_get_resolution(image, &x, &y); /* which a PNG counts in pixels per metre */
-    g_string_printf(key, "image %d %dx%d %ldx%ld", (int)gimp_image_get_base_type(image),
-                    (int)gimp_image_get_width(image), (int)gimp_image_get_height(image), lrint(x / 0.0254),
-                    lrint(y / 0.0254));
-    describe_parasite(key, image, "icc-profile");
-    describe_parasite(key, image, "gimp-image-metadata");
-    describe_parasite(key, image, "gimp-comment");
+    g_string_printf(key, "\nimage %d %dx%d", (int)gimp_image_get_base_type(image), (int)gimp_image_get_width(image),
+                    (int)gimp_image_get_height(image));
+    describe_metadata(key, image);
 #ifdef GIMP3
     GimpLayer **layers = gimp_image_get_layers(image);
     for (size_t i = 0; layers && layers[i]; i++)
@@ -214,12 +240,42 @@ static char *describe_image(Image image)
     return g_string_free(key, FALSE);
 }
 
+static void attach_key(Image image, const char *name, const char *resolution, const char *description)
+{
+    char *key = g_strconcat(resolution, description, NULL);
+    attach(image, name, key, strlen(key));
+    g_free(key);
+}
+
+static void remember_image(Image image)
+{
+    Image empty = gimp_image_new(1, 1, GIMP_RGB);
+    char *unknown = describe_resolution(empty), *resolution = describe_resolution(image);
+    char *description = describe_image(image);
+    attach_key(image, KEY, resolution, description);
+    if (strcmp(resolution, unknown) == 0)
+        attach_key(image, KEY_IMPORTED, "72000x72000", description);
+    gimp_image_delete(empty);
+    g_free(description);
+    g_free(resolution);
+    g_free(unknown);
+}
+
+static bool has_key(Image image, const char *name, const char *resolution, const char *description)
+{
+    char *key = text_of(image, name);
+    size_t size = strlen(resolution);
+    bool same = key && strncmp(key, resolution, size) == 0 && strcmp(key + size, description) == 0;
+    g_free(key);
+    return same;
+}
+
 static bool is_unchanged(Image image)
 {
-    char *then = text_of(image, KEY), *now = then ? describe_image(image) : NULL;
-    bool same = then && strcmp(then, now) == 0;
-    g_free(then);
-    g_free(now);
+    char *resolution = describe_resolution(image), *description = describe_image(image);
+    bool same = has_key(image, KEY, resolution, description) || has_key(image, KEY_IMPORTED, resolution, description);
+    g_free(description);
+    g_free(resolution);
     return same;
 }
 
@@ -262,9 +318,7 @@ static bool keep(const raiiaf_file *file, Image image, raiiaf_error *error)
     Parasites parasites = {image, NULL, 0, (double)raiiaf_file_size(file)};
     const raiiaf_store store = {&parasites, put_parasite, NULL, NULL};
     gimp_image_undo_disable(image);
-    char *key = describe_image(image);
-    attach(image, KEY, key, strlen(key));
-    g_free(key);
+    remember_image(image);
     bool good = raiiaf_store_keep(file, &store, PARASITE_MOST, error) == RAIIAF_OK;
     gimp_image_undo_enable(image);
     return good;
@@ -278,7 +332,7 @@ static void begin_progress(const char *format, const char *path)
     g_free(name);
 }
 
-Image load_file(const char *path, bool whole, raiiaf_error *error)
+Image load_file(const char *path, bool whole, bool interactive, raiiaf_error *error)
 {
     const raiiaf_open_options options = {.warning = on_warning};
     raiiaf_file *file = NULL;
@@ -287,6 +341,12 @@ Image load_file(const char *path, bool whole, raiiaf_error *error)
     if (raiiaf_open_path(&file, path, &options, error) == RAIIAF_OK)
         image = decode_image(file, error);
     begin_progress(_("Opening '%s'"), path); /* GIMP's own decoder told another name */
+#ifdef GIMP3
+    if (image != NO_IMAGE)
+        gimp_image_policy_rotate(image, interactive); /* as GIMP itself does next, which would look like an edit */
+#else
+    (void)interactive;
+#endif
     if (image != NO_IMAGE && whole && !keep(file, image, error)) {
         gimp_image_delete(image);
         image = NO_IMAGE;

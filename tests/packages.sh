@@ -10,7 +10,7 @@ build_packages="build-essential autoconf automake libtool gettext pkg-config lib
     libgdk-pixbuf-2.0-dev libimlib2-dev libgdal-dev shared-mime-info desktop-file-utils"
 test_packages="libgtest-dev libjson-c-dev python3 python3-numpy python3-zstandard python3-zfpy locales xz-utils binutils
     libgdk-pixbuf2.0-bin webp-pixbuf-loader libglib2.0-bin python3-gi gir1.2-gdkpixbuf-2.0 feh xvfb
-    gdal-bin python3-gdal"
+    gdal-bin python3-gdal gimp xdotool"
 case $debian in
 12)
     build_packages="$build_packages libmagickcore-6.q16-dev qtbase5-dev libgimp2.0-dev"

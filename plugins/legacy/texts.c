@@ -117,8 +117,19 @@ const char *legacy_utf16(legacy_arena *arena, const void *text, size_t size, boo
 
 /* ---- the list ---- */
 
+/* Exiv2 shows the encoding of a UserComment before its text, and GIMP 3.0 copies both into a PNG's comment. */
+static size_t charset_size(const char *text, size_t size)
+{
+    static const char start[] = "charset=";
+    const char *space = size > sizeof start - 1 ? memchr(text, ' ', size < 24 ? size : 24) : NULL;
+    return space && memcmp(text, start, sizeof start - 1) == 0 ? (size_t)(space + 1 - text) : 0;
+}
+
 void legacy_text_add(legacy_input *in, const char *kind, const char *keyword, const char *text, size_t size)
 {
+    size_t skipped = text ? charset_size(text, size) : 0;
+    text = text ? text + skipped : NULL;
+    size -= skipped;
     if (text && legacy_grow(&in->arena, &in->texts, in->text_count, &in->text_capacity, sizeof *in->texts))
         in->texts[in->text_count++] = (legacy_text){kind, keyword, text, size};
 }
