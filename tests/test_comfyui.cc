@@ -70,9 +70,12 @@ struct Input {
     int slot = 0;
 };
 
+enum Mode { ALWAYS = 0, MUTED = 2, BYPASSED = 4 };
+
 struct Node {
     std::string id, type;
     std::vector<Input> inputs;
+    Mode mode = ALWAYS; // muted and bypassed nodes are in the editor's graph alone
 };
 
 class Graph
@@ -82,9 +85,9 @@ class Graph
     {
     }
 
-    Node *add(const std::string &type, std::vector<Input> inputs = {})
+    Node *add(const std::string &type, std::vector<Input> inputs = {}, Mode mode = ALWAYS)
     {
-        nodes.push_back(std::make_unique<Node>(Node{name(), type, std::move(inputs)}));
+        nodes.push_back(std::make_unique<Node>(Node{name(), type, std::move(inputs), mode}));
         return nodes.back().get();
     }
 
@@ -119,7 +122,14 @@ class Graph
         std::vector<std::string> spelt;
         for (const auto &node : nodes) {
             std::string inputs;
-            for (const Input &input : node->inputs) {
+            if (node->mode != ALWAYS)
+                continue;
+            for (const Input &given : node->inputs) {
+                Input input = given;
+                while (input.from && input.from->mode == BYPASSED) {
+                    input.slot = input.from->inputs[0].slot;
+                    input.from = input.from->inputs[0].from;
+                }
                 std::string link =
                     input.from ? "[" + spelt_id(input.from) + ", " + std::to_string(input.slot) + "]" : "";
                 inputs +=
@@ -152,7 +162,8 @@ class Graph
                           "\"link\": " + link + "}";
             }
             spelt.push_back("{\"id\": " + spelt_id(node.get()) + ", \"type\": " + in_quotes(node->type) +
-                            ", \"mode\": 0, \"inputs\": [" + inputs + "], \"widgets_values\": [" + values + "]}");
+                            ", \"mode\": " + std::to_string(node->mode) + ", \"inputs\": [" + inputs +
+                            "], \"outputs\": [{\"type\": \"ANY\"}], \"widgets_values\": [" + values + "]}");
         }
         return "{\"nodes\": [" + shuffled(spelt) + "], \"links\": [" + shuffled(links) + "], \"version\": 0.4}";
     }
@@ -221,10 +232,13 @@ class Maker
     Input value(const std::string &name, const std::string &json)
     {
         static const std::vector<std::pair<std::string, std::string>> holders = {
-            {"PrimitiveInt", "value"}, {"Float", "Number"}, {"Anything", "value"}};
+            {"PrimitiveInt", "value"}, {"Float", "Number"},        {"Anything", "value"}, {"INTConstant", "value"},
+            {"JWInteger", "value"},    {"Seed (rgthree)", "seed"}, {"easy seed", "seed"}, {"ImpactFloat", "value"}};
         Input input{name, json};
         if (json[0] != '"' && graph.chance(25)) {
             const auto &[type, field] = graph.any(holders);
+            if (field == "seed" && name.find("seed") == std::string::npos)
+                return input;
             Node *holder = graph.add(type, {{field, json}});
             if (graph.chance(30))
                 holder = graph.add("Reroute", {{"", "", holder}});
@@ -238,8 +252,8 @@ class Maker
     {
         Input input{name, in_quotes(content)};
         size_t middle = content.find(' ');
-        if (graph.chance(30)) {
-            input.from = graph.add("PrimitiveStringMultiline", {{"value", in_quotes(content)}});
+        if (graph.chance(40)) {
+            input.from = source(in_quotes(content));
             input.value = "\"\"";
         } else if (middle != std::string::npos && graph.chance(30)) {
             input.from = graph.add("StringConcatenate", {{"string_a", in_quotes(content.substr(0, middle))},
@@ -250,10 +264,59 @@ class Maker
         return input;
     }
 
+    // A node that gives a text, the likes of which custom nodes bring.
+    const Node *source(const std::string &json)
+    {
+        const Node *other = graph.add("PrimitiveString", {{"value", "\"not chosen\""}});
+        switch (graph.below(6)) {
+        case 0:
+            return graph.add("Text Multiline", {{"text", json}});
+        case 1:
+            return graph.add("ShowText|pysssss", {{"text", "", source(json)}});
+        case 2:
+            return graph.add("Reroute", {{"", "", source(json)}});
+        case 3: {
+            const Node *on = graph.add("PrimitiveBoolean", {{"value", "true"}});
+            return graph.add("ComfySwitchNode",
+                             {{"switch", "", on}, {"on_false", "", other}, {"on_true", "", source(json)}});
+        }
+        case 4:
+            return graph.add("String Literal", {{"string", json}});
+        default:
+            return graph.add("PrimitiveStringMultiline", {{"value", json}});
+        }
+    }
+
+    // A prompt of several lines may come of several conditionings.
     const Node *encode(const std::string &content, const Node *clip)
     {
+        static const std::vector<std::pair<std::string, std::string>> joints = {
+            {"ConditioningCombine", "conditioning_1 conditioning_2"},
+            {"ConditioningConcat", "conditioning_to conditioning_from"}};
+        size_t end = content.find('\n');
+        if (end == std::string::npos || end + 1 == content.size() || graph.chance(60))
+            return encode_one(content, clip);
+        const auto &[type, inputs] = graph.any(joints);
+        size_t space = inputs.find(' ');
+        const Node *first = encode_one(content.substr(0, end), clip),
+                   *second = encode_one(content.substr(end + 1), clip);
+        return graph.add(type, {{inputs.substr(0, space), "", first}, {inputs.substr(space + 1), "", second}});
+    }
+
+    const Node *encode_one(const std::string &content, const Node *clip)
+    {
         const Node *node;
-        if (graph.chance(20))
+        if (graph.chance(15))
+            node = graph.add("CLIPTextEncodeSDXL", {{"width", "1024"},
+                                                    {"height", "1024"},
+                                                    {"crop_w", "0"},
+                                                    {"crop_h", "0"},
+                                                    {"target_width", "1024"},
+                                                    {"target_height", "1024"},
+                                                    text("text_g", content),
+                                                    text("text_l", content),
+                                                    {"clip", "", clip, 1}});
+        else if (graph.chance(20))
             node = graph.add(
                 "CLIPTextEncodeFlux",
                 {text("clip_l", content), text("t5xxl", content), {"guidance", "3.5"}, {"clip", "", clip, 1}});
@@ -270,6 +333,9 @@ class Maker
             {"ConditioningSetTimestepRange", "conditioning"},
             {"FluxGuidance", "conditioning"},
             {"ReferenceLatent", "conditioning"},
+            {"unCLIPConditioning", "conditioning"},
+            {"ConditioningSetMask", "conditioning"},
+            {"ControlNetApply", "conditioning"},
             {"Reroute", ""},
             {"SomebodysNode", "conditioning"}};
         const auto &[type, input] = graph.any(types);
@@ -291,9 +357,12 @@ class Maker
     {
         const Node *node = load();
         for (; graph.chance(40);)
-            switch (graph.below(4)) {
+            switch (graph.below(5)) {
             case 0:
                 node = graph.add("ModelSamplingFlux", {{"max_shift", "1.15"}, {"model", "", node}});
+                break;
+            case 4:
+                node = graph.add("LoraLoaderModelOnly", {{"model", "", node}, {"lora_name", "\"not used\""}}, BYPASSED);
                 break;
             case 1:
                 node =
@@ -371,6 +440,17 @@ class Maker
                                                {"sigmas", "", sigmas},
                                                {"latent_image", "", latent}});
         const Node *noise = graph.add("RandomNoise", {value("noise_seed", settings["seed"])});
+        if (graph.chance(30)) { // which knows neither a negative prompt nor a scale
+            settings.erase("negative_prompt");
+            settings.erase("cfg_scale");
+            const Node *guider =
+                graph.add("BasicGuider", {{"model", "", from}, {"conditioning", "", positive.from, positive.slot}});
+            return graph.add("SamplerCustomAdvanced", {{"noise", "", noise},
+                                                       {"guider", "", guider},
+                                                       {"sampler", "", sampler},
+                                                       {"sigmas", "", sigmas},
+                                                       {"latent_image", "", latent}});
+        }
         const Node *guider =
             graph.add("CFGGuider", {value("cfg", settings["cfg_scale"]), {"model", "", from}, positive, negative});
         return graph.add("SamplerCustomAdvanced", {{"noise", "", noise},
@@ -381,7 +461,7 @@ class Maker
     }
 
     // Another pass over what a sampler gave: as a latent, or decoded, scaled and encoded again.
-    const Node *again(const Node *from, const Node *clip, const Node *sampler)
+    const Node *again(const Node *from, const Node *clip, const Node *sampler, Mode mode = ALWAYS)
     {
         const Node *latent = graph.add("LatentUpscale", {{"upscale_method", "\"area\""},
                                                          {"width", "4096"},
@@ -394,16 +474,18 @@ class Maker
             latent = graph.add("VAEEncode", {{"pixels", "", image}, {"vae", "", clip, 2}});
         }
         const Node *other = graph.add("CLIPTextEncode", {{"text", "\"another prompt\""}, {"clip", "", clip, 1}});
-        return graph.add("KSampler", {{"seed", "7"},
-                                      {"steps", "3"},
-                                      {"cfg", "1"},
-                                      {"sampler_name", "\"ddim\""},
-                                      {"scheduler", "\"simple\""},
-                                      {"denoise", "0.4"},
-                                      {"model", "", from},
-                                      {"positive", "", other},
-                                      {"negative", "", other},
-                                      {"latent_image", "", latent}});
+        return graph.add("KSampler",
+                         {{"seed", "7"},
+                          {"steps", "3"},
+                          {"cfg", "1"},
+                          {"sampler_name", "\"ddim\""},
+                          {"scheduler", "\"simple\""},
+                          {"denoise", "0.4"},
+                          {"model", "", from},
+                          {"positive", "", other},
+                          {"negative", "", other},
+                          {"latent_image", "", latent}},
+                         mode);
     }
 
     void make()
@@ -421,6 +503,8 @@ class Maker
         const Node *image = graph.add("VAEDecode", {{"samples", "", sampler}, {"vae", "", clip, 2}});
         graph.add(graph.chance(80) ? "SaveImage" : "PreviewImage", {{"images", "", image}});
         graph.add("Note", {{"text", "\"not a prompt\""}});
+        if (graph.chance(30))
+            graph.add("SaveImage", {{"images", "", again(from, clip, latent, MUTED)}}, MUTED);
     }
 
     std::set<std::string> loras;
@@ -552,6 +636,29 @@ std::string sampler_with(const std::string &positive, const std::string &negativ
         "model": ["2", 0], "positive": )j" +
            positive + R"j(, "negative": )j" + negative +
            R"j(, "latent_image": ["2", 3]}, "class_type": "KSampler"}, )j" + more + "}";
+}
+
+// The second condition of a guider that takes two is the picture's, often with the negative prompt.
+TEST(ComfyUi, PartsThePromptsOfDualGuiders)
+{
+    const std::string guider = R"j({"3": {"inputs": {"noise": ["30", 0], "guider": ["31", 0], "sampler": ["32", 0],
+        "sigmas": ["33", 0], "latent_image": ["5", 0]}, "class_type": "SamplerCustomAdvanced"},
+        "30": {"inputs": {"noise_seed": 5}, "class_type": "RandomNoise"},
+        "32": {"inputs": {"sampler_name": "euler"}, "class_type": "KSamplerSelect"},
+        "33": {"inputs": {"scheduler": "simple", "steps": 20}, "class_type": "BasicScheduler"},
+        "6": {"inputs": {"text": "make it snow"}, "class_type": "CLIPTextEncode"},
+        "7": {"inputs": {"text": "blurry"}, "class_type": "CLIPTextEncode"},
+        "52": {"inputs": {"positive": ["6", 0], "negative": ["7", 0]}, "class_type": "InstructPixToPixConditioning"},
+        "53": {"inputs": {"conditioning": ["7", 0]}, "class_type": "ReferenceLatent"},
+        "31": {"inputs": {"cfg_conds": 3.0, "cond1": ["52", 0], )j";
+    for (const char *links :
+         {R"j("cond2": ["52", 1], "negative": ["6", 0])j", R"j("cond2": ["53", 0], "negative": ["7", 0])j",
+          R"j("cond2": ["52", 1], "negative": ["7", 0])j"}) {
+        Told found = told(png({{"prompt", guider + links + "}, \"class_type\": \"DualCFGGuider\"}}"}}));
+        EXPECT_EQ("make it snow", found["prompt"]) << links;
+        EXPECT_EQ("blurry", found["negative_prompt"]) << links;
+        EXPECT_EQ("3.0", found["cfg_scale"]);
+    }
 }
 
 TEST(ComfyUi, ReadsLoadersThatHoldThePrompts)

@@ -97,6 +97,10 @@ TEST(DialectOf, InvokeAiIsMetadataOrAGraph)
                    "edges": [{"source": {"node_id": "s:1", "field": "value"}, "destination": {"node_id": "c:1", "field": "seed"}},
                              {"source": {"node_id": "p:1", "field": "value"}, "destination": {"node_id": "c:1", "field": "positive_prompt"}}]})",
         {{"dialect", "invokeai-v3"}, {"prompt", "by an edge"}, {"seed", "77"}, {"steps", "9"}});
+    expect_png("invokeai_graph",
+               R"({"nodes": {"metadata_accumulator": {"type": "metadata_accumulator", "positive_prompt": "p", "seed": 3,
+                   "model": {"model_name": "m", "base_model": "sdxl"}}}, "edges": []})",
+               {{"dialect", "invokeai-v3"}, {"prompt", "p"}, {"seed", "3"}, {"model_name", "m"}});
 }
 
 // ---- Midjourney ----
@@ -159,6 +163,49 @@ TEST(DialectOf, EasyDiffusionIsLines)
          {"cfg_scale", "7.5"},
          {"VAE model", ""},
          {"Clip Skip", "False"}});
+}
+
+TEST(DialectOf, EasyDiffusionHasTwoNamesForASetting)
+{
+    const Told wanted = {{"dialect", "easydiffusion"},
+                         {"prompt", "a cat\nnote: two lines"},
+                         {"seed", "42"},
+                         {"steps", "25"},
+                         {"clip_skip", "False"},
+                         {"model_name", "sd-v1-5"}};
+    expect_beside("x.png", "x.txt",
+                  "prompt: a cat\nnote: two lines\nseed: 42\nuse_stable_diffusion_model: /models/sd-v1-5\n"
+                  "num_inference_steps: 25\nclip_skip: False\nuse_vae_model: None\n",
+                  wanted);
+    expect_png("parameters",
+               R"({"prompt": "a cat\nnote: two lines", "seed": 42, "use_stable_diffusion_model": "C:\\x\\sd-v1-5",
+                   "num_inference_steps": 25, "clip_skip": "False", "use_vae_model": null})",
+               wanted);
+    expect_png("Comment", R"({"Prompt": "p", "Seed": 4, "Stable Diffusion model": "m"})",
+               {{"dialect", "easydiffusion"}, {"prompt", "p"}, {"seed", "4"}, {"model_name", "m"}});
+}
+
+TEST(DialectOf, SygilIsAlsoJson)
+{
+    for (const char *form :
+         {R"({"%sprompt": "a ### b", "%sseed": "3", "%sddim_steps": "5", "%ssampler_name": "k_lms"})",
+          R"({"%sprompt": "a ### b", "%sseed": 3, "%ssteps": 5, "%scfg_scale": 7, "%ssampler_name": "k_lms"})"})
+        for (const char *prefix : {"", "SD:"}) {
+            std::string json = form;
+            for (size_t at; (at = json.find("%s")) != std::string::npos;)
+                json.replace(at, 2, prefix);
+            const std::string tiff = "MM\0*\0\0\0\10\0\1\x92\x86\0\7"s +
+                                     test::be32(static_cast<uint32_t>(json.size() + 8)) + test::be32(26) +
+                                     test::be32(0) + "ASCII\0\0\0"s + json;
+            expect(Scan(png_with(test::png_chunk("eXIf", tiff))),
+                   {{"dialect", "sygil"},
+                    {"prompt", "a"},
+                    {"negative_prompt", " b"},
+                    {"seed", "3"},
+                    {"steps", "5"},
+                    {"sampler", "k_lms"}},
+                   json);
+        }
 }
 
 TEST(DialectOf, DiscoDiffusionIsABatch)
@@ -229,6 +276,38 @@ TEST(DialectOf, FooocusHasTwoSchemesAndOldNames)
     expect_png("parameters",
                "p\nSteps: 30, Sampler: DPM++ 2M SDE Karras, Seed: 5, Size: 8x8, CFG scale: 4, Version: Fooocus v2.5.5",
                {{"dialect", "fooocus"}, {"prompt", "p"}, {"steps", "30"}});
+}
+
+// What names the tool may be in another tag than the settings, or nowhere.
+TEST(DialectOf, FooocusIsJsonOfItsOwnNames)
+{
+    const std::string settings = R"x({"prompt": "p", "negative_prompt": "", "base_model": "m", "guidance_scale": 4,
+        "resolution": "(896, 1152)", "seed": "18446744073709551615"})x";
+    const Told wanted = {{"dialect", "fooocus"},
+                         {"prompt", "p"},
+                         {"negative_prompt", ""},
+                         {"height", "1152"},
+                         {"seed", "18446744073709551615"}};
+    expect_png("parameters", settings, wanted);
+    expect(Scan(png_with(text_chunk("parameters", settings.substr(0, settings.find(", \"guidance")) + "}") +
+                         text_chunk("Software", "Fooocus v2.5.5"))),
+           {{"dialect", "fooocus"}, {"prompt", "p"}, {"model_name", "m"}}, "named beside it");
+    expect_png("Comment",
+               R"({"prompt": "p", "real_prompt": ["p, x"], "base_model": "m", "cfg": 7, "guidance_scale": 1})",
+               {{"dialect", "fooocus-mre"}, {"cfg_scale", "7"}});
+}
+
+TEST(DialectOf, SpacesHaveAResolution)
+{
+    for (const char *size : {"832 x 1216", "832x1216", "832   x   1216"})
+        expect_png("parameters",
+                   R"({"prompt": "p", "Model": "m", "Model hash": "h", "resolution": ")" + std::string(size) + "\"}",
+                   {{"dialect", "hf-space"},
+                    {"prompt", "p"},
+                    {"width", "832"},
+                    {"height", "1216"},
+                    {"model_name", "m"},
+                    {"model_hash", "h"}});
 }
 
 TEST(DialectOf, NovelAiOfEveryAge)
