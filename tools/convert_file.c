@@ -104,15 +104,23 @@ static raiiaf_status write_file(const raiiaf_file *file, const char *target, rai
 
 /* ---- a batch ---- */
 
-/* Its folder on disk, and with it the names of the files in it. */
-static bool sync_folder(const char *path)
+static bool sync_path(const char *path)
+{
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    bool done = descriptor >= 0 && (fsync(descriptor) == 0 || errno == EINVAL);
+    if (done)
+        posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED); /* who reads it now reads what is on disk */
+    if (descriptor >= 0)
+        close(descriptor);
+    return done;
+}
+
+/* A file's content and its name. */
+static bool sync_file(const char *path)
 {
     const char *slash = strrchr(path, '/');
     char *folder = checked(slash != NULL ? strndup(path, (size_t)(slash - path) + 1) : strdup("."));
-    int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool done = descriptor >= 0 && (fsync(descriptor) == 0 || errno == EINVAL);
-    if (descriptor >= 0)
-        close(descriptor);
+    bool done = sync_path(path) && sync_path(folder);
     free(folder);
     return done;
 }
@@ -121,11 +129,12 @@ static bool sync_folder(const char *path)
 static void place(struct worker *worker, struct entry *entry)
 {
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, entry->source.about.st_mtim};
-    raiiaf_error error = {.status = RAIIAF_OK};
+    raiiaf_error error;
     enum choice choice = CHOICE_NONE;
     pthread_mutex_lock(&places);
     for (unsigned attempt = 0; attempt < 10; attempt++) {
         free(entry->target);
+        error.status = RAIIAF_OK;
         choice = target_choose(worker->plan, &entry->source, &entry->target);
         if (choice == CHOICE_KEEP || choice == CHOICE_NONE ||
             raiiaf_pending_place(entry->pending, entry->target, choice == CHOICE_REPLACE, &error) == RAIIAF_OK ||
@@ -134,6 +143,8 @@ static void place(struct worker *worker, struct entry *entry)
     }
     pthread_mutex_unlock(&places);
     if (choice == CHOICE_KEEP) {
+        raiiaf_pending_drop(entry->pending);
+        entry->pending = NULL;
         progress_done(RESULT_KEPT, &entry->source, entry->target, NULL);
     } else if (choice == CHOICE_NONE) {
         fail_taken(worker, &entry->source);
@@ -158,7 +169,7 @@ static void delete_source(const struct entry *entry)
                   about.st_mtim.tv_nsec == source->about.st_mtim.tv_nsec));
     if (!same)
         progress_say(_("%s stays, as it has changed meanwhile"), source->path);
-    else if (!target_holds(entry->target, source->sha256))
+    else if (!sync_file(entry->target) || !target_holds(entry->target, source->sha256))
         progress_say(_("%s stays, as %s doesn't hold it unchanged"), source->path, entry->target);
     else if (unlink(source->path) != 0)
         progress_say(_("%s can't be deleted: %s"), source->path, strerror(errno));
@@ -184,7 +195,7 @@ static void commit(struct worker *worker)
     }
     for (size_t i = 0; i < worker->count; i++) {
         const struct entry *entry = &worker->batch[i];
-        if (worker->plan->delete_source && entry->pending == NULL && sync_folder(entry->target))
+        if (worker->plan->delete_source && entry->pending == NULL)
             delete_source(entry);
     }
     for (size_t i = 0; i < worker->count; i++)

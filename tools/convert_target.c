@@ -23,6 +23,7 @@
 static const char *const endings[] = {".png",  ".PNG",  ".jpg", ".JPG", ".jpeg", ".JPEG",
                                       ".webp", ".WEBP", ".bmp", ".BMP", ""};
 #define ENDINGS (sizeof endings / sizeof *endings)
+#define NO_ENDING (ENDINGS - 1)
 
 static const char *base_name(const char *path)
 {
@@ -144,8 +145,10 @@ enum choice target_choose(const struct plan *plan, const struct source *source, 
     size_t ending = ending_of(base_name(source->path));
     bool rival = ending < ENDINGS && has_rival(source, ending);
     *target = NULL;
-    for (size_t n = ending < ENDINGS ? 0 : 1; n < NAMES; n++) {
+    for (size_t n = 0; n < NAMES; n++) {
         struct stat about;
+        if (n == (ending == ENDINGS ? 0 : ending == NO_ENDING ? 1 : NAMES)) /* the same as another */
+            continue;
         char *path = name_of(plan, source, n);
         enum standing standing = look(path, source, !plan->overwrite, &about);
         enum choice choice = consider(plan, standing, &about, n > 0 || !rival);
