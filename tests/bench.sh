@@ -10,6 +10,7 @@ for python in "${PYTHON3:-python3}" python3 /usr/bin/python3; do
         "$python" "$here/bench_desktop.py"
         "$python" "$here/bench_gdal.py"
         "$python" "$here/bench_gimp.py"
+        "$python" "$here/bench_legacy.py"
         exit
     fi
 done
