@@ -314,8 +314,7 @@ raiiaf_status rf_embedded(raiiaf_file **file, const void *image, size_t size, co
     if (info.format != RAIIAF_IMAGE_PNG)
         return RAIIAF_OK;
     take_apart(png, png_size, &all);
-    if (!import->original)
-        status = find_profile(&all, image, size, options, error);
+    status = find_profile(&all, png, png_size, options, error);
     if (status == RAIIAF_OK && (all.rest.failed || all.capsule.failed || all.delta.failed))
         status = rf_fail_memory(error, import->file_name);
     if (status == RAIIAF_OK && all.capsule.size)

@@ -10,6 +10,7 @@
 #include "file.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,6 +146,8 @@ raiiaf_status raiiaf_image_probe_known(const raiiaf_file *file, raiiaf_image_inf
     return status;
 }
 
+#define WORTH_A_THREAD ((size_t)128 << 10) /* less is hashed before a thread has started */
+
 struct raiiaf_check {
     const raiiaf_file *file;
     raiiaf_cache *cache;
@@ -188,7 +191,7 @@ raiiaf_status raiiaf_check_begin(raiiaf_check **out, raiiaf_file *file, raiiaf_c
     c->file = file;
     c->cache = cache;
     c->bytes = rf_buffer_view(image->data, image->size);
-    c->started = pthread_create(&c->thread, NULL, check, c) == 0;
+    c->started = image->size >= WORTH_A_THREAD && pthread_create(&c->thread, NULL, check, c) == 0;
     *out = c;
     return RAIIAF_OK;
 }
@@ -206,7 +209,7 @@ raiiaf_status raiiaf_check_end(raiiaf_check *c, raiiaf_error *error)
     return status;
 }
 
-/* ---- unchanged images ---- */
+/* ---- what is left beside the pixels, and comes back unchanged or not ---- */
 
 typedef struct traits_name {
     char text[RF_SHA256_HEX + sizeof " traits"];
@@ -219,11 +222,35 @@ static traits_name name_of(const char *sha256)
     return name;
 }
 
-void raiiaf_traits_remember(raiiaf_cache *cache, const raiiaf_file *file, const void *traits, size_t size)
+#define SMALL_CAPSULE ((size_t)64 << 10) /* of which it isn't worth leaving chunks out */
+
+raiiaf_status raiiaf_carry_make(const raiiaf_file *file, raiiaf_cache *cache, const char *digest, const void *traits,
+                                size_t size, raiiaf_carry carry, unsigned flags, raiiaf_buffer *beside,
+                                char origin[RAIIAF_ORIGIN_SIZE], raiiaf_error *error)
 {
+    static atomic_uint count;
+    static const char *const names[] = {"all", "manifest", "none"};
+    raiiaf_buffer whole, manifest = {0};
+    *beside = (raiiaf_buffer){0};
     size_t image = raiiaf_image_chunk(file);
-    if (image != RAIIAF_NONE)
-        raiiaf_cache_put(cache, name_of(file->chunks[image].info.sha256).text, traits, size, NULL);
+    if (digest && !*digest)
+        digest = NULL;
+    raiiaf_status status = raiiaf_capsule_make(file, digest, flags, &whole, error);
+    bool large = carry == RAIIAF_CARRY_ALL && whole.size > SMALL_CAPSULE;
+    if (status == RAIIAF_OK && (large || carry == RAIIAF_CARRY_MANIFEST))
+        status = raiiaf_capsule_make(file, digest, RAIIAF_CAPSULE_NO_CHUNKS, &manifest, error);
+    if (status == RAIIAF_OK) {
+        snprintf(origin, RAIIAF_ORIGIN_SIZE, "%s %u", names[carry], atomic_fetch_add(&count, 1));
+        if (traits && image != RAIIAF_NONE)
+            raiiaf_cache_put(cache, name_of(file->chunks[image].info.sha256).text, traits, size, NULL);
+        rf_cache_share(cache, origin, large ? &manifest : &whole);
+        *beside = carry == RAIIAF_CARRY_ALL        ? rf_buffer_share(&whole)
+                  : carry == RAIIAF_CARRY_MANIFEST ? rf_buffer_share(&manifest)
+                                                   : *beside;
+    }
+    raiiaf_buffer_free(&whole);
+    raiiaf_buffer_free(&manifest);
+    return status;
 }
 
 raiiaf_status raiiaf_capsule_unite(raiiaf_file *capsule, raiiaf_cache *cache, const char *digest, const void *traits,

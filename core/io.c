@@ -192,6 +192,21 @@ raiiaf_status raiiaf_source_stream(raiiaf_source *source, int64_t (*read)(void *
     return source->read_at ? RAIIAF_OK : rf_fail_memory(error, name);
 }
 
+bool raiiaf_source_beside(void *user, const char *name, raiiaf_source *source)
+{
+    const raiiaf_beside *beside = user;
+    const char *slash = strrchr(beside->path, '/');
+    struct stat about;
+    rf_bytes path = {0};
+    rf_bytes_append(&path, beside->path, slash ? (size_t)(slash - beside->path) + 1 : 0);
+    rf_bytes_string(&path, name);
+    bool found = !path.failed && !strchr(name, '/') && (!beside->may_read || beside->may_read(path.data)) &&
+                 stat(path.data, &about) == 0 && S_ISREG(about.st_mode) &&
+                 raiiaf_source_path(source, path.data, NULL, NULL) == RAIIAF_OK;
+    rf_bytes_free(&path);
+    return found;
+}
+
 void raiiaf_source_close(raiiaf_source *source)
 {
     if (source->close)

@@ -9,9 +9,7 @@
 
 #include "file.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 typedef struct search {
     raiiaf_buffer *capsule;
@@ -68,35 +66,4 @@ raiiaf_status raiiaf_capsule_find(const void *image, size_t size, const raiiaf_l
     search find = {capsule, RAIIAF_OK, error};
     raiiaf_status status = raiiaf_carrier_each(image, size, limits, take, &find, error);
     return status == RAIIAF_OK ? find.status : status;
-}
-
-raiiaf_status raiiaf_capsule_find_path(const char *path, size_t least, const raiiaf_limits *limits,
-                                       raiiaf_buffer *capsule, raiiaf_error *error)
-{
-    raiiaf_source source;
-    struct stat state;
-    *capsule = (raiiaf_buffer){0};
-    rf_error_clear(error);
-    if (stat(path, &state) != 0 || !S_ISREG(state.st_mode) || (uint64_t)state.st_size < least)
-        return RAIIAF_OK; /* too small to hold it, whatever it is */
-    raiiaf_status status = raiiaf_source_path(&source, path, limits, error);
-    if (status != RAIIAF_OK)
-        return status;
-    raiiaf_buffer image = {0};
-    rf_budget *budget = rf_budget_new(limits ? limits->memory : RAIIAF_LIMIT_MEMORY);
-    if (!budget)
-        status = rf_fail_memory(error, path);
-    else
-        status = rf_buffer_new(&image, (size_t)source.size, budget, RF_NAME(path), error);
-    if (status == RAIIAF_OK &&
-        source.read_at(source.user, 0, rf_buffer_data(&image), image.size) != (int64_t)image.size)
-        status = rf_fail_errno(error, errno, "read", RF_NAME(path), _("can't be read"));
-    if (status == RAIIAF_OK)
-        status = raiiaf_capsule_find(image.data, image.size, limits, capsule, error);
-    if (capsule->size < least)
-        raiiaf_buffer_free(capsule);
-    raiiaf_buffer_free(&image);
-    rf_budget_release(budget);
-    raiiaf_source_close(&source);
-    return status;
 }

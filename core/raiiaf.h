@@ -684,18 +684,18 @@ RAIIAF_API raiiaf_status raiiaf_check_begin(raiiaf_check **check, raiiaf_file *f
                                             raiiaf_buffer *image, raiiaf_error *error);
 RAIIAF_API raiiaf_status raiiaf_check_end(raiiaf_check *check, raiiaf_error *error);
 
-/* What a host leaves beside the pixels: `beside`, a capsule of as much as `carry` says (empty: none), and a name, which
-   goes into no file.  By that name `cache` has, where `beside` is less than the whole capsule, that one, else one of
-   the manifest at least.  The name begins with 'a', 'm' or 'n', as `carry` does. */
+/* What a host leaves beside the pixels that it decoded: `beside`, a capsule of as much as `carry` says (empty: none),
+   and a name, which goes into no file.  By that name `cache` has, where `beside` is less than the whole capsule, that
+   one, else one of the manifest at least.  The name begins with 'a', 'm' or 'n', as `carry` does.
+   Whether an image is unchanged is more than its pixels: its traits are whatever else its file would say of it, in a
+   form of the host's own.  Here they are those of the image as the file gave it (NULL: unknown)... */
 typedef enum raiiaf_carry { RAIIAF_CARRY_ALL = 0, RAIIAF_CARRY_MANIFEST, RAIIAF_CARRY_NONE } raiiaf_carry;
 #define RAIIAF_ORIGIN_SIZE 32
 RAIIAF_API raiiaf_status raiiaf_carry_make(const raiiaf_file *file, raiiaf_cache *cache, const char *pixel_digest,
-                                           raiiaf_carry carry, unsigned flags, raiiaf_buffer *beside,
-                                           char origin[RAIIAF_ORIGIN_SIZE], raiiaf_error *error);
+                                           const void *traits, size_t size, raiiaf_carry carry, unsigned flags,
+                                           raiiaf_buffer *beside, char origin[RAIIAF_ORIGIN_SIZE],
+                                           raiiaf_error *error);
 
-/* Whether an image is unchanged is more than its pixels: its traits are whatever else its file would say of it, in a
-   form of the host's own.  At reading, a host has those remembered of an image as the file gave it... */
-RAIIAF_API void raiiaf_traits_remember(raiiaf_cache *cache, const raiiaf_file *file, const void *traits, size_t size);
 /* ...and at writing, raiiaf_capsule_join with the image chunk that raiiaf_check_begin left in the cache.  *unchanged
    tells whether that is the picture of this digest and these traits (NULL: it isn't, whatever they are), so that
    nothing has to be done; else raiiaf_image_set comes next. */
@@ -729,6 +729,14 @@ RAIIAF_API raiiaf_status raiiaf_save_memory(const raiiaf_file *file, raiiaf_buff
 
 /* What image generators wrote into their PNG, JPEG and WebP files before there was this format, each in its own way (a
    "dialect"), by the drivers in plugins/legacy. */
+
+/* Files beside an image that is a file itself: raiiaf_source_beside may be raiiaf_import_options.sidecar, with one of
+   these as its user. */
+typedef struct raiiaf_beside {
+    const char *path;                   /* the image's */
+    bool (*may_read)(const char *path); /* asked before a file beside it is read; NULL: yes */
+} raiiaf_beside;
+RAIIAF_API bool raiiaf_source_beside(void *beside, const char *name, raiiaf_source *source);
 
 typedef struct raiiaf_import_options {
     const char *file_name; /* the image's, with or without folders: some tools put the prompt there; NULL: unknown */

@@ -10,7 +10,6 @@
 #include <config.h>
 #endif
 
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,7 +69,6 @@ typedef struct call {
    ORIGIN, which goes into no file, the capsule where the image bears less of it, else the manifest. */
 static raiiaf_cache *cache;
 #define CACHE_SIZE (UINT64_C(256) << 20)
-#define SMALL_CAPSULE ((size_t)64 << 10) /* of which it isn't worth leaving chunks out */
 #define ORIGIN "raiiaf:origin"
 
 /* ---- errors ---- */
@@ -137,24 +135,26 @@ static bool is_for_coder(const char *name)
 }
 
 /* Whether the command tells the embedded image's coder something, such as png:bit-depth. */
-static bool has_coder_defines(const ImageInfo *info, const Image *image)
+static bool has_coder_defines(const call *c)
 {
     bool found = false;
-    ResetImageOptionIterator(info);
-    for (const char *name; !found && (name = GetNextImageOption(info));)
+    ResetImageOptionIterator(c->info);
+    for (const char *name; !found && (name = GetNextImageOption(c->info));)
         found = is_for_coder(name);
-    ResetImageArtifactIterator(image);
-    for (const char *name; !found && (name = GetNextImageArtifact(image));)
+    ResetImageArtifactIterator(c->image);
+    for (const char *name; !found && (name = GetNextImageArtifact(c->image));)
         found = is_for_coder(name);
     return found;
 }
 
 /* Whether the command wants an image of a certain kind: then it is always encoded anew. */
-static bool has_wishes(const ImageInfo *info, const Image *image)
+static bool has_wishes(const call *c)
 {
+    const ImageInfo *info = c->info;
     return info->quality || info->density || info->page || info->depth || info->type != UndefinedType ||
            info->units != UndefinedResolution || info->interlace > NoInterlace || GetImageOption(info, "caption") ||
-           GetImageOption(info, "comment") || GetImageOption(info, "label") || has_coder_defines(info, image);
+           GetImageOption(info, "comment") || GetImageOption(info, "label") || has_coder_defines(c) ||
+           is_defined(c, PREFIX "passthrough", "false");
 }
 
 static bool skips_profile(const call *c)
@@ -241,6 +241,24 @@ static char *traits_of(Image *image, size_t *size WITH(ExceptionInfo *exception)
     return fclose(out) == 0 ? text : (free(text), NULL);
 }
 
+/* Both of an image; without the traits where it is to be encoded anew in any case. */
+typedef struct print {
+    char digest[RAIIAF_DIGEST_SIZE]; /* "" where there is none */
+    char *traits;                    /* NULL likewise; for free() */
+    size_t size;
+} print;
+
+static print print_of(const call *c, Image *image, const char *like, unsigned channels, size_t depth)
+{
+    print p = {.size = 0};
+    raiiaf_raster raster = raster_of(image);
+    if (!raiiaf_raster_digest(&raster, like, channels, (unsigned)depth, p.digest))
+        *p.digest = 0;
+    if (!has_wishes(c))
+        p.traits = traits_of(image, &p.size WITH(c->exception));
+    return p;
+}
+
 /* ---- reading ---- */
 
 static int64_t read_at(void *blob, uint64_t offset, void *buffer, size_t length)
@@ -303,12 +321,9 @@ static void ping_image(Image *image, const raiiaf_image_info *info WITH(Exceptio
         SET_ALPHA(image);
 }
 
-static Image *decode_image(call *c, const char *coder)
+/* For a coder that reads an image for us. */
+static ImageInfo *inner_info(const call *c, const char *coder)
 {
-    raiiaf_check *check;
-    raiiaf_buffer bytes;
-    if (raiiaf_check_begin(&check, c->file, cache, &bytes, &c->error) != RAIIAF_OK)
-        return NULL;
     ImageInfo *info = CloneImageInfo(c->info);
     /* What ImageMagick does by these to the image that we return is enough. */
     if (info->extract)
@@ -319,6 +334,16 @@ static Image *decode_image(call *c, const char *coder)
     info->verbose = info->temporary = MagickFalse;
     info->file = NULL;
     CopyMagickString(info->magick, coder, MagickPathExtent);
+    return info;
+}
+
+static Image *decode_image(call *c, const char *coder)
+{
+    raiiaf_check *check;
+    raiiaf_buffer bytes;
+    if (raiiaf_check_begin(&check, c->file, cache, &bytes, &c->error) != RAIIAF_OK)
+        return NULL;
+    ImageInfo *info = inner_info(c, coder);
     Image *image = BlobToImage(info, bytes.data, bytes.size, c->exception);
     info = DestroyImageInfo(info);
     if (raiiaf_check_end(check, &c->error) != RAIIAF_OK && image)
@@ -330,36 +355,28 @@ static Image *decode_image(call *c, const char *coder)
 /* Puts the capsule beside the pixels, and what may be wanted again into the cache. */
 static bool attach_capsule(call *c, Image *image, const raiiaf_image_info *form)
 {
-    static atomic_uint count;
-    char digest[RAIIAF_DIGEST_SIZE], name[32];
-    bool none = is_defined(c, PREFIX "carry", "none") || skips_profile(c);
-    bool some = none || is_defined(c, PREFIX "carry", "manifest");
-    unsigned all = is_defined(c, PREFIX "latents", "drop") ? RAIIAF_CAPSULE_NO_LATENTS : 0;
-    raiiaf_raster raster = raster_of(image);
-    bool digested =
-        !has_coder_defines(c->info, image) && raiiaf_raster_digest(&raster, NULL, form->channels, form->depth, digest);
-    raiiaf_buffer whole = {0}, manifest = {0};
-    bool good = !raiiaf_capsule_make(c->file, digested ? digest : NULL, all, &whole, &c->error);
-    bool two = good && (some || whole.size > SMALL_CAPSULE);
-    if (two)
-        good = !raiiaf_capsule_make(c->file, digested ? digest : NULL, RAIIAF_CAPSULE_NO_CHUNKS, &manifest, &c->error);
-    const raiiaf_buffer *shown = some ? &manifest : &whole, *kept = some || !two ? &whole : &manifest;
-    if (good && !none) {
-        StringInfo *profile = BlobToStringInfo(shown->data, shown->size);
+    char origin[RAIIAF_ORIGIN_SIZE];
+    raiiaf_buffer beside;
+    raiiaf_carry carry = is_defined(c, PREFIX "carry", "none") || skips_profile(c) ? RAIIAF_CARRY_NONE
+                         : is_defined(c, PREFIX "carry", "manifest")               ? RAIIAF_CARRY_MANIFEST
+                                                                                   : RAIIAF_CARRY_ALL;
+    unsigned flags = is_defined(c, PREFIX "latents", "drop") ? RAIIAF_CAPSULE_NO_LATENTS : 0;
+    print p = print_of(c, image, NULL, form->channels, form->depth);
+    if (has_coder_defines(c)) /* then it may not be the picture that others decode */
+        *p.digest = 0;
+    raiiaf_status status =
+        raiiaf_carry_make(c->file, cache, p.digest, p.traits, p.size, carry, flags, &beside, origin, &c->error);
+    free(p.traits);
+    if (status != RAIIAF_OK)
+        return false;
+    if (beside.size) {
+        StringInfo *profile = BlobToStringInfo(beside.data, beside.size);
         SetImageProfile(image, "raiiaf", profile WITH(c->exception));
         profile = DestroyStringInfo(profile);
     }
-    snprintf(name, sizeof name, "%s %u", none ? "none" : some ? "manifest" : "all", atomic_fetch_add(&count, 1));
-    if (good && raiiaf_cache_put(cache, name, kept->data, kept->size, NULL) == RAIIAF_OK)
-        SetImageArtifact(image, ORIGIN, name);
-    size_t size;
-    char *traits = good && !has_wishes(c->info, image) ? traits_of(image, &size WITH(c->exception)) : NULL;
-    if (traits)
-        raiiaf_traits_remember(cache, c->file, traits, size);
-    free(traits);
-    raiiaf_buffer_free(&whole);
-    raiiaf_buffer_free(&manifest);
-    return good;
+    raiiaf_buffer_free(&beside);
+    SetImageArtifact(image, ORIGIN, origin);
+    return true;
 }
 
 static Image *ReadRAIIAFImage(const ImageInfo *image_info, ExceptionInfo *exception)
@@ -398,28 +415,79 @@ static Image *ReadRAIIAFImage(const ImageInfo *image_info, ExceptionInfo *except
 
 /* ---- writing ---- */
 
-/* The path of what the image was read from: of "PNG:x.png[50%]" x.png. */
-static void source_path(call *c, char path[MagickPathExtent])
+/* Where an image without a capsule comes from. */
+typedef struct origin {
+    char path[MagickPathExtent];
+    struct stat about;
+    unsigned char *bytes; /* NULL where nothing is taken from it */
+    size_t size;
+    bool same; /* it is the very picture */
+} origin;
+
+/* The file that the image was read from ("x.png" of "PNG:x.png[50%]"); false if it isn't there any more as it was. */
+static bool find_origin(call *c, origin *from)
 {
     ImageInfo *info = AcquireImageInfo();
+    char date[MagickPathExtent];
+    const char *then = GetImageProperty(c->image, "date:modify" WITH(c->exception));
     CopyMagickString(info->filename, c->image->magick_filename, MagickPathExtent);
     SetImageInfo(info, 0, c->exception);
-    CopyMagickString(path, info->filename, MagickPathExtent);
+    CopyMagickString(from->path, info->filename, MagickPathExtent);
     info = DestroyImageInfo(info);
+    if (stat(from->path, &from->about) != 0 || !S_ISREG(from->about.st_mode))
+        return false;
+    FormatMagickTime(from->about.st_mtime, MagickPathExtent, date);
+    return then ? strcmp(then, date) == 0 : getenv("SOURCE_DATE_EPOCH") != NULL; /* then dates are left out */
 }
 
-/* ImageMagick 7 drops profiles from about 3.9 MB on when it reads a PNG; a smaller one was taken off by somebody. */
-#define DROPPED_SIZE ((size_t)3 << 20)
-
-static raiiaf_buffer capsule_of_source(call *c)
+static bool is_same(const call *c, Image *a, Image *b)
 {
-    char path[MagickPathExtent];
-    raiiaf_buffer capsule = {0};
-    source_path(c, path);
-    if (LocaleCompare(c->image->magick, "PNG") == 0 && !skips_profile(c) &&
-        IsRightsAuthorized(PathPolicyDomain, ReadPolicyRights, path) != MagickFalse)
-        raiiaf_capsule_find_path(path, DROPPED_SIZE, NULL, &capsule, NULL);
-    return capsule;
+    print p = print_of(c, a, NULL, 4, 16), q = print_of(c, b, NULL, 4, 16);
+    bool same = *p.digest && strcmp(p.digest, q.digest) == 0 && p.traits && q.traits && p.size == q.size &&
+                memcmp(p.traits, q.traits, p.size) == 0;
+    free(p.traits);
+    free(q.traits);
+    return same;
+}
+
+/* Whether a profile or a text of the image as it was read is there no more: somebody took it off.  Colour profiles go
+   by themselves with the colours. */
+static bool is_bared(const call *c, Image *then)
+{
+    bool bared = false;
+    ResetImageProfileIterator(then);
+    for (const char *name; !bared && (name = GetNextImageProfile(then));)
+        bared = IsOptionMember(name, "icc,icm") == MagickFalse && !GetImageProfile(c->image, name);
+    ResetImagePropertyIterator(then);
+    for (const char *name; !bared && (name = GetNextImageProperty(then));)
+        bared =
+            !STARTS_WITH(name, "date:") && !is_for_coder(name) && !GetImageProperty(c->image, name WITH(c->exception));
+    return bared;
+}
+
+/* Reads that file once more: its own coder may have lost some of its text, and the image may still be that picture. */
+static void read_origin(const call *c, origin *from)
+{
+    ExceptionInfo *ignored = AcquireExceptionInfo();
+    ImageInfo *info = inner_info(c, c->image->magick);
+    Image *then = NULL;
+    bool anew = has_wishes(c);
+    SetImageInfoProgressMonitor(info, NULL, NULL);
+    from->bytes = FileToBlob(from->path, ~(size_t)0, &from->size, ignored);
+    if (from->bytes)
+        then = (anew ? PingBlob : BlobToImage)(info, from->bytes, from->size, ignored);
+    if (!then || is_bared(c, then))
+        from->bytes = RelinquishMagickMemory(from->bytes);
+    from->same = from->bytes && !anew && !then->next && is_same(c, c->image, then);
+    if (then)
+        then = DestroyImageList(then);
+    info = DestroyImageInfo(info);
+    ignored = DestroyExceptionInfo(ignored);
+}
+
+static bool may_read(const char *path)
+{
+    return IsRightsAuthorized(PathPolicyDomain, ReadPolicyRights, path) != MagickFalse;
 }
 
 static void each_property(void *user, raiiaf_text_taker take, void *taker)
@@ -461,7 +529,7 @@ static void *encode_image(call *c, size_t *size)
         ResetImagePropertyIterator(clone);
     }
     raiiaf_raster raster = raster_of(c->image);
-    if (!has_wishes(c->info, c->image) && c->image->storage_class == DirectClass && raiiaf_raster_suits_runs(&raster)) {
+    if (!has_wishes(c) && c->image->storage_class == DirectClass && raiiaf_raster_suits_runs(&raster)) {
         SetImageOption(info, "png:compression-level", "1");
         SetImageOption(info, "png:compression-strategy", "3");
         SetImageOption(info, "png:compression-filter", "5");
@@ -476,22 +544,18 @@ static void *encode_image(call *c, size_t *size)
 static bool join(call *c)
 {
     Image *image = c->image;
-    char digest[RAIIAF_DIGEST_SIZE];
     size_t size = 0;
     bool unchanged;
-    raiiaf_raster raster = raster_of(image);
-    bool digested = raiiaf_raster_digest(&raster, raiiaf_capsule_digest(c->file), 4, (unsigned)image->depth, digest);
-    bool anew = has_wishes(c->info, image) || is_defined(c, PREFIX "passthrough", "false");
-    char *traits = anew ? NULL : traits_of(image, &size WITH(c->exception));
-    bool good = !raiiaf_capsule_unite(c->file, cache, digested ? digest : NULL, traits, size, &unchanged, &c->error) &&
+    print p = print_of(c, image, raiiaf_capsule_digest(c->file), 4, image->depth);
+    bool good = !raiiaf_capsule_unite(c->file, cache, p.digest, p.traits, p.size, &unchanged, &c->error) &&
                 apply_properties(c, c->file);
-    free(traits);
+    free(p.traits);
     if (good && !unchanged) {
         void *png = encode_image(c, &size);
         /* In a colour model that PNG lacks the same samples mean another picture. */
         bool same_model = image->colorspace == sRGBColorspace || image->colorspace == GRAYColorspace ||
                           image->colorspace == RGBColorspace;
-        good = png && !raiiaf_image_set(c->file, png, size, digested && same_model ? digest : NULL, &c->error);
+        good = png && !raiiaf_image_set(c->file, png, size, *p.digest && same_model ? p.digest : NULL, &c->error);
         RelinquishMagickMemory(png);
     }
     return good;
@@ -501,20 +565,32 @@ static bool join(call *c)
 static bool import(call *c)
 {
     size_t size = 0;
+    void *png = NULL;
     raiiaf_file *shown = NULL;
     raiiaf_buffer capsule;
+    origin from = {.size = 0};
+    raiiaf_beside beside = {from.path, may_read};
+    raiiaf_import_options options = {.modified = -1};
     const char *id = GetImageArtifact(c->image, ORIGIN);
-    char path[MagickPathExtent];
-    struct stat status;
-    source_path(c, path);
-    bool file = stat(path, &status) == 0 && S_ISREG(status.st_mode);
-    raiiaf_import_options options = {.file_name = file ? path : NULL, .modified = file ? (int64_t)status.st_mtime : -1};
     bool come = raiiaf_cache_get(cache, id, &capsule);
-    void *png = encode_image(c, &size);
+    if (!id && !is_stripped(c) && !skips_profile(c) && find_origin(c, &from)) {
+        if (IsOptionMember(c->image->magick, "PNG*,JPEG,JPG,WEBP") != MagickFalse)
+            read_origin(c, &from);
+        options = (raiiaf_import_options){from.path, (int64_t)from.about.st_mtime, .sidecar = raiiaf_source_beside,
+                                          .sidecar_user = &beside};
+    }
+    if (!from.same) {
+        options.original = from.bytes;
+        options.original_size = from.size;
+        png = encode_image(c, &size);
+    }
     /* Properties that merely outlived their capsule (-strip, +profile) describe nothing any more. */
-    bool good = png && (!come || !raiiaf_open_memory(&shown, capsule.data, capsule.size, "", NULL, &c->error)) &&
-                !raiiaf_import(&c->file, png, size, &options, NULL, &c->error) &&
+    bool good = (png || from.same) &&
+                (!come || !raiiaf_open_memory(&shown, capsule.data, capsule.size, "", NULL, &c->error)) &&
+                !raiiaf_import(&c->file, from.same ? from.bytes : png, from.same ? from.size : size, &options, NULL,
+                               &c->error) &&
                 ((!shown && (id || is_stripped(c))) || apply_properties(c, shown));
+    RelinquishMagickMemory(from.bytes);
     RelinquishMagickMemory(png);
     raiiaf_close(shown);
     raiiaf_buffer_free(&capsule);
@@ -581,8 +657,6 @@ static MagickBooleanType WriteRAIIAFImage(const ImageInfo *image_info, Image *im
     const char *id = GetImageArtifact(image, ORIGIN);
     if (id && (profile ? *id != 'a' : *id == 'n' && !is_stripped(&c))) /* not "all", or "none" */
         raiiaf_cache_get(cache, id, &capsule);
-    else if (!id && !profile && !is_stripped(&c))
-        capsule = capsule_of_source(&c);
     if (!capsule.size && profile)
         capsule = (raiiaf_buffer){GetStringInfoDatum(profile), GetStringInfoLength(profile), NULL};
     bool good =
@@ -590,7 +664,7 @@ static MagickBooleanType WriteRAIIAFImage(const ImageInfo *image_info, Image *im
         (capsule.size
              ? !raiiaf_open_memory(&c.file, capsule.data, capsule.size, image->filename, NULL, &c.error) && join(&c)
              : import(&c)) &&
-        save(&c, capsule.size ? "ImageMagick " MagickLibVersionText MagickLibAddendum : NULL);
+        save(&c, raiiaf_capsule_image_sha256(c.file) ? "ImageMagick " MagickLibVersionText MagickLibAddendum : NULL);
     if (!good)
         pass_on(&c, CoderError);
     raiiaf_close(c.file); /* which looks at it until then */

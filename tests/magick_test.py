@@ -597,7 +597,7 @@ class Coder:
         self.check_written(path)
         self.assertEqual({"model_name": "", "version": "", "date": "2023-11-14T22:13:20+00:00", "prompt": "", "tags": []},
                          settings(path))
-        self.assertEqual((64, 48, "PNG"), tuple(facts(path)["image"][key] for key in ("width", "height", "format")))
+        self.assertEqual((64, 48, "JPEG"), tuple(facts(path)["image"][key] for key in ("width", "height", "format")))
         self.assertEqual((None, []), (facts(path)["environment"], actions(path)))
         self.convert("xc:red", "-set", "raiiaf:prompt", "red", "-set", "raiiaf:seed", "5", path)
         self.assertEqual("red", settings(path)["prompt"])

@@ -95,6 +95,7 @@ struct picture {
     uint8_t *data; /* used again for the next one */
     size_t size, capacity;
     struct stat about;
+    raiiaf_beside beside; /* where to look for what belongs to it */
 };
 
 /* Reads a file, all of it if it is an image, in place of the one before; path has to stay. */

@@ -83,31 +83,17 @@ void picture_free(struct picture *picture)
     *picture = (struct picture){0};
 }
 
-/* ---- what lies beside it ---- */
-
-/* A raiiaf_import_options.sidecar. */
-static bool open_sidecar(void *user, const char *name, raiiaf_source *source)
-{
-    const struct picture *picture = user;
-    const char *slash = strrchr(picture->path, '/');
-    struct stat about;
-    char *path;
-    if (asprintf(&path, "%.*s%s", slash != NULL ? (int)(slash - picture->path) + 1 : 0, picture->path, name) < 0)
-        return false;
-    bool found = strchr(name, '/') == NULL && stat(path, &about) == 0 && S_ISREG(about.st_mode) &&
-                 raiiaf_source_path(source, path, NULL, NULL) == RAIIAF_OK;
-    free(path);
-    return found;
-}
+/* ---- what is asked of it ---- */
 
 raiiaf_import_options picture_options(struct picture *picture, const char *dialect)
 {
+    picture->beside = (raiiaf_beside){picture->path, NULL};
     return (raiiaf_import_options){.file_name = picture->path,
                                    .modified = picture->about.st_mtime,
                                    .dialect = dialect,
                                    .borrowed = true,
-                                   .sidecar = open_sidecar,
-                                   .sidecar_user = picture};
+                                   .sidecar = raiiaf_source_beside,
+                                   .sidecar_user = &picture->beside};
 }
 
 bool is_dialect(const char *name)
