@@ -20,30 +20,13 @@ static void begin_member(rf_bytes *json, const char *name)
     rf_bytes_string(json, ": ");
 }
 
-/* On one line: in a manifest that is indented, white space with a line's end stands between tokens alone. */
-static void append_flat(rf_bytes *json, const raiiaf_value *value)
-{
-    const char *text = value->text, *end = text + value->size;
-    while (text < end) {
-        size_t size = 0;
-        while (text + size < end && text[size] != '\n' && text[size] != '\r')
-            size++;
-        rf_bytes_append(json, text, size);
-        text += size;
-        if (text < end && json->size && json->data[json->size - 1] == ',')
-            rf_bytes_string(json, " ");
-        while (text < end && strchr(" \t\r\n", *text))
-            text++;
-    }
-}
-
 /* A canonical field: null also where the format wants a value that nobody knows. */
 static void add_field(rf_bytes *json, const char *name, const raiiaf_value *value)
 {
     bool known = value->text && !(value->size == 2 && (*value->text == '"' || *value->text == '['));
     begin_member(json, name);
     if (known)
-        append_flat(json, value);
+        rf_append_flat(value, json);
     else
         rf_bytes_string(json, "null");
 }
@@ -78,7 +61,7 @@ static bool add_extra(void *user, const char *name, const raiiaf_value *value)
     }
     if (first) {
         begin_member(&e->json, name);
-        append_flat(&e->json, value);
+        rf_append_flat(value, &e->json);
     }
     e->json.failed |= pointer.failed;
     rf_bytes_free(&pointer);

@@ -509,6 +509,23 @@ void rf_append_value(const raiiaf_value *value, rf_bytes *out)
         rf_bytes_append(out, value->text, value->size);
 }
 
+/* Where a manifest is indented, white space with a line's end stands between tokens alone. */
+void rf_append_flat(const raiiaf_value *value, rf_bytes *out)
+{
+    const char *text = value->text, *end = text + value->size;
+    while (text < end) {
+        size_t size = 0;
+        while (text + size < end && text[size] != '\n' && text[size] != '\r')
+            size++;
+        rf_bytes_append(out, text, size);
+        text += size;
+        if (text < end && size > 0 && text[-1] == ',')
+            rf_bytes_string(out, " ");
+        while (text < end && strchr(" \t\r\n", *text))
+            text++;
+    }
+}
+
 raiiaf_status raiiaf_value_text(const raiiaf_value *value, raiiaf_buffer *text, raiiaf_error *error)
 {
     rf_bytes out = {0};

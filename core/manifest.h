@@ -47,6 +47,8 @@ static inline raiiaf_value rf_value_at(const char *text, rf_span span)
 }
 /* What a host shows of a value: strings decoded, all else as spelt; appended. */
 void rf_append_value(const raiiaf_value *value, rf_bytes *out);
+/* The value as spelt, on one line; appended. */
+void rf_append_flat(const raiiaf_value *value, rf_bytes *out);
 
 /* ---- edits: on a copy of the text first ---- */
 

@@ -301,20 +301,25 @@ static bool needs_quotes(const rf_bytes *value)
     return data[0] == ' ' || data[size - 1] == ' ' || data[0] == '[' || data[0] == '{';
 }
 
-static void add_pair(parameters *made, const char *name, const rf_bytes *value)
+static void add_label(parameters *made, const char *name)
 {
     static const char *const marks[] = {"Steps", "Seed", "Sampler", "CFG scale", "Size"};
 
     rf_bytes_string(&made->line, made->pairs ? ", " : "");
     rf_bytes_string(&made->line, name);
     rf_bytes_string(&made->line, ": ");
+    made->pairs++;
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
+        made->marks += strcmp(name, marks[i]) == 0;
+}
+
+static void add_pair(parameters *made, const char *name, const rf_bytes *value)
+{
+    add_label(made, name);
     if (needs_quotes(value))
         rf_bytes_json_string(&made->line, value->data, value->size);
     else
         rf_bytes_append(&made->line, value->data, value->size);
-    made->pairs++;
-    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
-        made->marks += strcmp(name, marks[i]) == 0;
 }
 
 static bool setting_text(const raiiaf_file *file, const char *name, rf_bytes *out)
@@ -381,6 +386,20 @@ static bool add_further(void *user, const char *name, const raiiaf_value *value)
     return !made->line.failed;
 }
 
+/* What the tools of that family write as JSON ("Hashes") has a name like their other settings; what others keep so is
+   for none of their readers. */
+static bool add_container(void *user, const char *name, const raiiaf_value *value)
+{
+    parameters *made = user;
+
+    if ((value->type == RAIIAF_JSON_OBJECT || value->type == RAIIAF_JSON_ARRAY) && *name >= 'A' && *name <= 'Z' &&
+        is_label(name)) {
+        add_label(made, name);
+        rf_append_flat(value, &made->line);
+    }
+    return !made->line.failed;
+}
+
 static void add_prompt(rf_bytes *out, const raiiaf_file *file, const char *name, const char *label)
 {
     rf_bytes value = {0};
@@ -409,6 +428,8 @@ raiiaf_status raiiaf_parameters(const raiiaf_file *file, raiiaf_buffer *text, ra
     for (size_t i = 0; i < KNOWN_PAIRS; i++)
         add_known(&made, file, known_pairs[i][0], known_pairs[i][1]);
     list_homes(file, HOME_SETTINGS, HOME_SOURCE, add_further, &made);
+    raiiaf_each(file, RF_SETTINGS, add_container, &made);
+    raiiaf_each(file, RF_SOURCE_SETTINGS, add_container, &made);
     /* A line that readers don't know for settings they would take for the prompt's end. */
     bool steps_first = made.pairs > 0 && !made.line.failed && strncmp(made.line.data, "Steps:", 6) == 0;
     if (steps_first || (made.pairs >= 3 && made.marks >= 3)) {

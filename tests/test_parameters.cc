@@ -244,6 +244,24 @@ TEST(Parameters, ComeBackAsTheLibraryWritesThem)
     }
 }
 
+TEST(Parameters, KeepWhatTheToolsWriteAsJson)
+{
+    const std::string line =
+        R"(Steps: 20, Sampler: LMS, CFG scale: 7, Seed: 5, Hashes: {"vae": "a, b", "model": "c: d"}, )"
+        R"(Civitai resources: [{"modelName": "x \" ] y", "weight": 1}], Version: v1.10.1)";
+    Told wanted = told("a cat\n" + line);
+    ASSERT_EQ(Json::parse(R"({"vae": "a, b", "model": "c: d"})").text(), wanted["Hashes"]);
+    std::string png = test::with_chunks(test::plain_png(4, 4, 1, 2, 3),
+                                        test::png_chunk("iTXt", "parameters\0\0\0\0\0"s + "a cat\n" + line));
+    File file;
+    ASSERT_GOOD(raiiaf_import(&file, png.data(), png.size(), nullptr, nullptr, &error));
+    ASSERT_GOOD(raiiaf_set(file, "/model_info/generation_settings/sampler_passes", "[{\"id\": 3}]", 11, &error));
+    Buffer text;
+    ASSERT_GOOD(raiiaf_parameters(file, &text, &error));
+    EXPECT_EQ(wanted, told(text.bytes())) << text.bytes();
+    EXPECT_EQ(std::string::npos, text.bytes().find("sampler_passes"));
+}
+
 TEST(Parameters, ComeBackWhereLittleIsKnown)
 {
     for (const char *settings :
