@@ -422,7 +422,9 @@ raiiaf_status raiiaf_image_set(raiiaf_file *file, const void *data, size_t size,
     if (size)
         memcpy(rf_buffer_data(&payload), data, size);
 
-    status = present_digest(file, &present, before, error);
+    *before = 0;
+    if (file->image_before[0] || raiiaf_latent_count(file)) /* else neither history nor latents need to know */
+        status = present_digest(file, &present, before, error);
     if (!status)
         status = compare_pictures(file, before, &payload, pixel_digest, &same, error);
     if (!status)

@@ -321,9 +321,13 @@ static void ping_image(Image *image, const raiiaf_image_info *info WITH(Exceptio
         SET_ALPHA(image);
 }
 
-/* For a coder that reads an image for us. */
-static ImageInfo *inner_info(const call *c, const char *coder)
+static Image *decode_image(call *c, const raiiaf_image_info *form)
 {
+    static const char *const coders[] = {NULL, "PNG", "JPEG", "WEBP", "BMP"}; /* no other is ever called */
+    raiiaf_check *check;
+    raiiaf_buffer bytes;
+    if (raiiaf_check_begin(&check, c->file, cache, &bytes, &c->error) != RAIIAF_OK)
+        return NULL;
     ImageInfo *info = CloneImageInfo(c->info);
     /* What ImageMagick does by these to the image that we return is enough. */
     if (info->extract)
@@ -333,17 +337,7 @@ static ImageInfo *inner_info(const call *c, const char *coder)
     info->scene = info->number_scenes = 0;
     info->verbose = info->temporary = MagickFalse;
     info->file = NULL;
-    CopyMagickString(info->magick, coder, MagickPathExtent);
-    return info;
-}
-
-static Image *decode_image(call *c, const char *coder)
-{
-    raiiaf_check *check;
-    raiiaf_buffer bytes;
-    if (raiiaf_check_begin(&check, c->file, cache, &bytes, &c->error) != RAIIAF_OK)
-        return NULL;
-    ImageInfo *info = inner_info(c, coder);
+    CopyMagickString(info->magick, coders[form->format], MagickPathExtent);
     Image *image = BlobToImage(info, bytes.data, bytes.size, c->exception);
     info = DestroyImageInfo(info);
     if (raiiaf_check_end(check, &c->error) != RAIIAF_OK && image)
@@ -381,7 +375,6 @@ static bool attach_capsule(call *c, Image *image, const raiiaf_image_info *form)
 
 static Image *ReadRAIIAFImage(const ImageInfo *image_info, ExceptionInfo *exception)
 {
-    static const char *const coders[] = {NULL, "PNG", "JPEG", "WEBP", "BMP"}; /* no other is ever called */
     call c = {.info = image_info, .image = AcquireImage(image_info WITH(exception)), .exception = exception};
     Image *image = NULL;
     raiiaf_image_info form;
@@ -392,8 +385,7 @@ static Image *ReadRAIIAFImage(const ImageInfo *image_info, ExceptionInfo *except
                 !raiiaf_image_probe_known(c.file, &form, &c.error);
     if (good && image_info->ping != MagickFalse)
         ping_image(image = c.image, &form WITH(exception));
-    else if (good && (image = decode_image(&c, coders[form.format])) && !image_info->stream &&
-             !attach_capsule(&c, image, &form))
+    else if (good && (image = decode_image(&c, &form)) && !image_info->stream && !attach_capsule(&c, image, &form))
         image = DestroyImageList(image);
     if (!image)
         pass_on(&c, CorruptImageError);
@@ -415,28 +407,22 @@ static Image *ReadRAIIAFImage(const ImageInfo *image_info, ExceptionInfo *except
 
 /* ---- writing ---- */
 
-/* Where an image without a capsule comes from. */
-typedef struct origin {
-    char path[MagickPathExtent];
-    struct stat about;
-    unsigned char *bytes; /* NULL where nothing is taken from it */
-    size_t size;
-    bool same; /* it is the very picture */
-} origin;
-
 /* The file that the image was read from ("x.png" of "PNG:x.png[50%]"); false if it isn't there any more as it was. */
-static bool find_origin(call *c, origin *from)
+static bool find_source(call *c, char path[MagickPathExtent], raiiaf_import_options *options)
 {
     ImageInfo *info = AcquireImageInfo();
     char date[MagickPathExtent];
+    struct stat about;
     const char *then = GetImageProperty(c->image, "date:modify" WITH(c->exception));
     CopyMagickString(info->filename, c->image->magick_filename, MagickPathExtent);
     SetImageInfo(info, 0, c->exception);
-    CopyMagickString(from->path, info->filename, MagickPathExtent);
+    CopyMagickString(path, info->filename, MagickPathExtent);
     info = DestroyImageInfo(info);
-    if (stat(from->path, &from->about) != 0 || !S_ISREG(from->about.st_mode))
+    if (stat(path, &about) != 0 || !S_ISREG(about.st_mode))
         return false;
-    FormatMagickTime(from->about.st_mtime, MagickPathExtent, date);
+    options->file_name = path;
+    options->modified = (int64_t)about.st_mtime;
+    FormatMagickTime(about.st_mtime, MagickPathExtent, date);
     return then ? strcmp(then, date) == 0 : getenv("SOURCE_DATE_EPOCH") != NULL; /* then dates are left out */
 }
 
@@ -465,24 +451,29 @@ static bool is_bared(const call *c, Image *then)
     return bared;
 }
 
-/* Reads that file once more: its own coder may have lost some of its text, and the image may still be that picture. */
-static void read_origin(const call *c, origin *from)
+/* The file around the image as it was read, or NULL where nothing is to be taken from that.  Its coder may have lost
+   some of its text; `same` tells whether the image still is that picture. */
+static raiiaf_file *read_source(const call *c, const raiiaf_import_options *options, bool *same)
 {
-    ExceptionInfo *ignored = AcquireExceptionInfo();
-    ImageInfo *info = inner_info(c, c->image->magick);
+    raiiaf_image_info form;
     Image *then = NULL;
-    bool anew = has_wishes(c);
-    SetImageInfoProgressMonitor(info, NULL, NULL);
-    from->bytes = FileToBlob(from->path, ~(size_t)0, &from->size, ignored);
-    if (from->bytes)
-        then = (anew ? PingBlob : BlobToImage)(info, from->bytes, from->size, ignored);
-    if (!then || is_bared(c, then))
-        from->bytes = RelinquishMagickMemory(from->bytes);
-    from->same = from->bytes && !anew && !then->next && is_same(c, c->image, then);
+    size_t size;
+    call source = {
+        c->info, c->image, AcquireExceptionInfo(), NULL, {0}}; /* failures of which are none of the writing */
+    void *bytes = FileToBlob(options->file_name, ~(size_t)0, &size, source.exception);
+    if (bytes && !raiiaf_import(&source.file, bytes, size, options, NULL, NULL) &&
+        !raiiaf_image_probe_known(source.file, &form, NULL))
+        then = decode_image(&source, &form);
+    if (!then || is_bared(c, then)) {
+        raiiaf_close(source.file);
+        source.file = NULL;
+    }
+    *same = source.file && !then->next && is_same(c, c->image, then);
     if (then)
         then = DestroyImageList(then);
-    info = DestroyImageInfo(info);
-    ignored = DestroyExceptionInfo(ignored);
+    source.exception = DestroyExceptionInfo(source.exception);
+    RelinquishMagickMemory(bytes);
+    return source.file;
 }
 
 static bool may_read(const char *path)
@@ -540,58 +531,51 @@ static void *encode_image(call *c, size_t *size)
     return png;
 }
 
+/* Puts the image into the file, in place of the one that is there; without a file, makes one around it. */
+static bool put_image(call *c, const char *digest, const raiiaf_import_options *options)
+{
+    size_t size = 0;
+    void *png = encode_image(c, &size);
+    /* In a colour model that PNG lacks the same samples mean another picture. */
+    ColorspaceType model = c->image->colorspace;
+    if (!*digest || (model != sRGBColorspace && model != GRAYColorspace && model != RGBColorspace))
+        digest = NULL;
+    bool good = png && !(c->file ? raiiaf_image_set(c->file, png, size, digest, &c->error)
+                                 : raiiaf_import(&c->file, png, size, options, NULL, &c->error));
+    RelinquishMagickMemory(png);
+    return good;
+}
+
 /* Puts the image beside what its capsule holds. */
 static bool join(call *c)
 {
-    Image *image = c->image;
-    size_t size = 0;
     bool unchanged;
-    print p = print_of(c, image, raiiaf_capsule_digest(c->file), 4, image->depth);
+    print p = print_of(c, c->image, raiiaf_capsule_digest(c->file), 4, c->image->depth);
     bool good = !raiiaf_capsule_unite(c->file, cache, p.digest, p.traits, p.size, &unchanged, &c->error) &&
-                apply_properties(c, c->file);
+                apply_properties(c, c->file) && (unchanged || put_image(c, p.digest, NULL));
     free(p.traits);
-    if (good && !unchanged) {
-        void *png = encode_image(c, &size);
-        /* In a colour model that PNG lacks the same samples mean another picture. */
-        bool same_model = image->colorspace == sRGBColorspace || image->colorspace == GRAYColorspace ||
-                          image->colorspace == RGBColorspace;
-        good = png && !raiiaf_image_set(c->file, png, size, *p.digest && same_model ? p.digest : NULL, &c->error);
-        RelinquishMagickMemory(png);
-    }
     return good;
 }
 
 /* A file around an image that has no capsule: what is known of it, nothing invented. */
 static bool import(call *c)
 {
-    size_t size = 0;
-    void *png = NULL;
+    char path[MagickPathExtent];
     raiiaf_file *shown = NULL;
     raiiaf_buffer capsule;
-    origin from = {.size = 0};
-    raiiaf_beside beside = {from.path, may_read};
-    raiiaf_import_options options = {.modified = -1};
+    raiiaf_beside beside = {path, may_read};
+    raiiaf_import_options options = {.modified = -1, .sidecar_user = &beside};
     const char *id = GetImageArtifact(c->image, ORIGIN);
-    bool come = raiiaf_cache_get(cache, id, &capsule);
-    if (!id && !is_stripped(c) && !skips_profile(c) && find_origin(c, &from)) {
+    bool come = raiiaf_cache_get(cache, id, &capsule), same = false;
+    if (!id && !is_stripped(c) && !skips_profile(c) && find_source(c, path, &options)) {
+        options.sidecar = raiiaf_source_beside;
         if (IsOptionMember(c->image->magick, "PNG*,JPEG,JPG,WEBP") != MagickFalse)
-            read_origin(c, &from);
-        options = (raiiaf_import_options){from.path, (int64_t)from.about.st_mtime, .sidecar = raiiaf_source_beside,
-                                          .sidecar_user = &beside};
-    }
-    if (!from.same) {
-        options.original = from.bytes;
-        options.original_size = from.size;
-        png = encode_image(c, &size);
+            c->file = read_source(c, &options, &same);
     }
     /* Properties that merely outlived their capsule (-strip, +profile) describe nothing any more. */
-    bool good = (png || from.same) &&
-                (!come || !raiiaf_open_memory(&shown, capsule.data, capsule.size, "", NULL, &c->error)) &&
-                !raiiaf_import(&c->file, from.same ? from.bytes : png, from.same ? from.size : size, &options, NULL,
-                               &c->error) &&
+    bool good = (!come || !raiiaf_open_memory(&shown, capsule.data, capsule.size, "", NULL, &c->error)) &&
+                (same || put_image(c, "", &options)) &&
                 ((!shown && (id || is_stripped(c))) || apply_properties(c, shown));
-    RelinquishMagickMemory(from.bytes);
-    RelinquishMagickMemory(png);
     raiiaf_close(shown);
     raiiaf_buffer_free(&capsule);
     return good;
