@@ -152,14 +152,22 @@ bool Dataset::open_file(const char *name)
     return passed(status, error);
 }
 
+/* GDAL's names are in capitals; toupper would ask the locale, and Turkish has another capital of i. */
+std::string capitals(std::string name)
+{
+    for (char &c : name)
+        c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+    return name;
+}
+
 /* Names that GDAL can't take, a user finds in json:RAIIAF. */
 bool add_setting(void *user, const char *name, const char *value)
 {
     CPLStringList &list = *static_cast<CPLStringList *>(user);
-    CPLString key = CPLString(name).toupper();
+    std::string key = capitals(name);
     bool plain = std::all_of(key.begin(), key.end(), [](char c) { return c > ' ' && c < 127 && c != '=' && c != ':'; });
-    if (plain && !list.FetchNameValue(key))
-        list.SetNameValue(key, value);
+    if (plain && !list.FetchNameValue(key.c_str()))
+        list.SetNameValue(key.c_str(), value);
     return true;
 }
 
@@ -492,7 +500,7 @@ bool describe(raiiaf_file *file, GDALDataset *source, CSLConstList options)
         return false;
     for (auto &name : settings) {
         const char *option = CSLFetchNameValue(options, name[1]);
-        const char *said = option || path ? nullptr : source->GetMetadataItem(CPLString(name[0]).toupper());
+        const char *said = option || path ? nullptr : source->GetMetadataItem(capitals(name[0]).c_str());
         if (option && !passed(raiiaf_set_text(file, name[0], option, &error), error))
             return false;
         if (said && raiiaf_text_apply(file, file, name[0], said, 0, &error) != RAIIAF_OK)
