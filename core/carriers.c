@@ -83,7 +83,7 @@ static void give(walker *w, const char *kind, piece keyword, piece text, const c
 }
 
 /* Text of this length that shrinks to less than one part in so many says next to nothing: it is there to do harm. */
-#define BOMB_SIZE ((size_t)256 << 10)
+#define BOMB_SIZE ((size_t)64 << 10)
 #define BOMB_RATIO 512
 
 static bool is_bomb(const walker *w, const rf_bytes *out, const z_stream *stream)

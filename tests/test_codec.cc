@@ -78,6 +78,32 @@ std::string decode_head(std::string_view frame, size_t capacity, raiiaf_status w
     return {memory.get(), got};
 }
 
+// Text at either end of noise, or mixed into it, whatever its share: the samples tell what a whole encoding does.
+TEST(Zstd, SamplesTellWhatIsSaved)
+{
+    const size_t size = 2000000;
+    auto judge = [](const std::string &bytes) {
+        size_t told = 0;
+        EXPECT_TRUE(rf_zstd_saves(bytes.data(), bytes.size(), RF_ZSTD_LEVEL, &told));
+        size_t saved = bytes.size() - std::min(bytes.size(), encode("", bytes).size());
+        EXPECT_NEAR(static_cast<double>(saved), static_cast<double>(told), static_cast<double>(bytes.size()) / 100);
+    };
+    judge(make(Kind::Noise, size));
+    for (size_t text : {5000, 30000, 60000}) {
+        judge(make(Kind::Text, text) + make(Kind::Noise, size));
+        judge(make(Kind::Noise, size) + make(Kind::Text, text));
+    }
+    std::string text = make(Kind::Text, size), mixed;
+    for (unsigned i = 0; i < 20; i++)
+        mixed += make(Kind::Noise, 90000, i) + make(Kind::Text, 10000, i);
+    size_t told = 0;
+    for (const std::string &bytes : {text, mixed}) {
+        EXPECT_TRUE(rf_zstd_saves(bytes.data(), bytes.size(), RF_ZSTD_LEVEL, &told));
+        EXPECT_LT(bytes.size() / 50, told);
+    }
+    EXPECT_FALSE(rf_zstd_saves(mixed.data(), 300000, RF_ZSTD_LEVEL, &told)) << "which is encoded as fast";
+}
+
 TEST(Zstd, EncodesHeadAndBodyAsOneFrameThatDeclaresItsSize)
 {
     const std::string head = "LATNF32\0\1\2\3\4";

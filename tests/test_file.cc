@@ -508,6 +508,54 @@ TEST(SavePath, LongNameInAFolderOfItsOwn)
     EXPECT_EQ(std::vector<std::string>{name}, scratch.names());
 }
 
+// ---- saving to a path, its name later
+
+raiiaf_pending *wait_for_name(const std::filesystem::path &path, const std::string &text)
+{
+    raiiaf_sink sink;
+    raiiaf_pending *pending = nullptr;
+    EXPECT_GOOD(raiiaf_sink_pending(&sink, path.c_str(), &pending, &error));
+    EXPECT_TRUE(sink.write(sink.user, text.data(), text.size()));
+    EXPECT_TRUE(sink.commit(sink.user));
+    return pending;
+}
+
+TEST(SavePending, TakesItsPlaceWhenAsked)
+{
+    test::Scratch scratch;
+    raiiaf_pending *pending[] = {wait_for_name(scratch / "x", "one"), wait_for_name(scratch / "x", "two"),
+                                 wait_for_name(scratch / "x", "three")};
+    ASSERT_GOOD(raiiaf_pending_sync(pending, 3, &error));
+    EXPECT_EQ(std::vector<std::string>{}, scratch.names());
+    EXPECT_GOOD(raiiaf_pending_place(pending[0], (scratch / "x").c_str(), false, &error));
+    Error error;
+    EXPECT_EQ(RAIIAF_ERROR_IO, raiiaf_pending_place(pending[1], (scratch / "x").c_str(), false, &error));
+    EXPECT_STREQ("exists", error.id);
+    EXPECT_EQ("one", test::slurp(scratch / "x"));
+    EXPECT_GOOD(raiiaf_pending_place(pending[1], (scratch / "y").c_str(), false, &error));
+    EXPECT_GOOD(raiiaf_pending_place(pending[2], (scratch / "x").c_str(), true, &error));
+    EXPECT_EQ("three", test::slurp(scratch / "x"));
+    EXPECT_EQ("two", test::slurp(scratch / "y"));
+    EXPECT_EQ((std::vector<std::string>{"x", "y"}), scratch.names());
+}
+
+TEST(SavePending, LeavesNothingWhereItIsDropped)
+{
+    test::Scratch scratch;
+    raiiaf_pending_drop(nullptr);
+    raiiaf_pending_drop(wait_for_name(scratch / "x", "one"));
+    raiiaf_pending *pending = wait_for_name(scratch / "x", "two");
+    EXPECT_BAD(RAIIAF_ERROR_IO, raiiaf_pending_place(pending, (scratch / "no/x").c_str(), false, &error));
+    EXPECT_BAD(RAIIAF_ERROR_IO, raiiaf_pending_place(pending, (scratch / "no/x").c_str(), true, &error));
+    raiiaf_pending_drop(pending);
+    raiiaf_sink sink;
+    ASSERT_GOOD(raiiaf_sink_pending(&sink, (scratch / "x").c_str(), &pending, &error));
+    sink.abort(sink.user);
+    EXPECT_EQ(nullptr, pending);
+    EXPECT_BAD(RAIIAF_ERROR_IO, raiiaf_sink_pending(&sink, (scratch / "no/x").c_str(), &pending, &error));
+    EXPECT_EQ(std::vector<std::string>{}, scratch.names());
+}
+
 // ---- new files
 
 void build(File &file)

@@ -319,6 +319,10 @@ TEST(Legacy, ConvertsWithoutLosingAByte)
         std::string saved = test::save_bytes(file);
         ASSERT_GOOD(test::open_bytes(again, saved, &error));
         EXPECT_GOOD(raiiaf_verify(again, 1, nullptr, nullptr, &error));
+        File lent;
+        options.borrowed = true;
+        ASSERT_GOOD(convert(lent, image, options, &error));
+        EXPECT_TRUE(saved == test::save_bytes(lent));
         EXPECT_TRUE(image == test::read_chunk(again, raiiaf_image_chunk(again)));
         EXPECT_EQ('"' + test::sha256(image) + '"', test::get(again, "/source/sha256"));
         EXPECT_EQ(scan.dialect() == "none" ? "(none)" : '"' + scan.dialect() + '"',
