@@ -288,6 +288,22 @@ static raiiaf_status join_stored(raiiaf_file *file, const pieces *all, raiiaf_er
     return status;
 }
 
+/* Gives the capsule a new image. */
+static raiiaf_status join_fresh(raiiaf_file *file, const void *image, size_t size, raiiaf_error *error)
+{
+    raiiaf_status status = raiiaf_capsule_join(file, NULL, 0, error);
+    return status == RAIIAF_OK ? raiiaf_image_set(file, image, size, NULL, error) : status;
+}
+
+static raiiaf_status join(raiiaf_file *file, const pieces *all, raiiaf_error *error)
+{
+    raiiaf_status status = all->delta.size ? join_stored(file, all, error) : RAIIAF_ERROR_MISSING;
+    if (status == RAIIAF_OK || status == RAIIAF_ERROR_MEMORY)
+        return status;
+    rf_error_clear(error); /* somebody has changed the PNG */
+    return join_fresh(file, all->rest.data, all->rest.size, error);
+}
+
 /* The capsule that ImageMagick left, if nothing else did. */
 static raiiaf_status find_profile(pieces *all, const void *image, size_t size, const raiiaf_open_options *options,
                                   raiiaf_error *error)
@@ -319,14 +335,10 @@ raiiaf_status rf_embedded(raiiaf_file **file, const void *image, size_t size, co
         status = rf_fail_memory(error, import->file_name);
     if (status == RAIIAF_OK && all.capsule.size)
         status = open_capsule(file, &all.capsule, import->file_name, options, error);
-    if (status == RAIIAF_OK && *file &&
-        (import->original || !all.delta.size || join_stored(*file, &all, error) != RAIIAF_OK)) {
-        status = raiiaf_capsule_join(*file, NULL, 0, error);
-        if (status == RAIIAF_OK && import->original)
-            status = raiiaf_image_set(*file, image, size, NULL, error);
-        else if (status == RAIIAF_OK)
-            status = raiiaf_image_set(*file, all.rest.data, all.rest.size, NULL, error);
-    }
+    if (status == RAIIAF_OK && *file && import->original)
+        status = join_fresh(*file, image, size, error);
+    else if (status == RAIIAF_OK && *file)
+        status = join(*file, &all, error);
     if (status != RAIIAF_OK) {
         raiiaf_close(*file);
         *file = NULL;

@@ -146,6 +146,14 @@ raiiaf_status rf_zstd_decode_head(const void *data, size_t size, void *out, size
     return status;
 }
 
+static raiiaf_status fail_encode(size_t code, raiiaf_error *error)
+{
+    if (ZSTD_getErrorCode(code) == ZSTD_error_memory_allocation)
+        return rf_fail_memory(error, NULL);
+    return rf_fail(error, RAIIAF_ERROR_ARGUMENT, "zstd-encode", NULL, _("zstd can't compress this (%s)"),
+                   ZSTD_getErrorName(code));
+}
+
 /* Takes all of `data`, appending to `out` what comes of it.  Returns zstd's own error code or 0. */
 static size_t compress(ZSTD_CCtx *context, const void *data, size_t size, ZSTD_EndDirective directive, void *piece,
                        size_t piece_size, rf_bytes *out)
@@ -217,11 +225,8 @@ raiiaf_status rf_zstd_encode(const void *head, size_t head_size, const void *bod
         result = compress(context, body, body_size, ZSTD_e_end, piece, piece_size, &frame);
     if (!ZSTD_isError(result))
         status = rf_bytes_to_buffer(&frame, out, error);
-    else if (ZSTD_getErrorCode(result) == ZSTD_error_memory_allocation)
-        status = rf_fail_memory(error, NULL);
     else
-        status = rf_fail(error, RAIIAF_ERROR_ARGUMENT, "zstd-encode", NULL, _("zstd can't compress this (%s)"),
-                         ZSTD_getErrorName(result));
+        status = fail_encode(result, error);
 done:
     rf_bytes_free(&frame);
     free(piece);
@@ -258,8 +263,7 @@ raiiaf_status rf_zstd_encode_delta(const void *base, size_t base_size, const voi
     if (status == RAIIAF_OK && !ZSTD_isError(result))
         result = ZSTD_compress2(context, rf_buffer_data(delta), capacity, data, size);
     if (ZSTD_isError(result))
-        status = rf_fail(error, RAIIAF_ERROR_ARGUMENT, "zstd-encode", NULL, _("zstd can't compress this (%s)"),
-                         ZSTD_getErrorName(result));
+        status = fail_encode(result, error);
     ZSTD_freeCCtx(context);
     if (status == RAIIAF_OK)
         delta->size = result;

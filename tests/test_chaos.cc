@@ -429,6 +429,34 @@ TEST(ChaosOf, Import)
     }
 }
 
+TEST(ChaosOf, Export)
+{
+    std::string bytes = test::slurp(golden("img_rgba_text.raiiaf"));
+    File file;
+    Error error;
+    ASSERT_EQ(RAIIAF_OK, test::open_bytes(file, bytes, &error));
+    for (raiiaf_export_form form : {RAIIAF_EXPORT_PARAMETERS, RAIIAF_EXPORT_JSON, RAIIAF_EXPORT_XMP, RAIIAF_EXPORT_PNG})
+        for_every_allocation(
+            nothing,
+            [&](raiiaf_error *told) {
+                Buffer out;
+                return raiiaf_export(file, form, &out, told);
+            },
+            nothing);
+    Buffer png;
+    ASSERT_EQ(RAIIAF_OK, raiiaf_export(file, RAIIAF_EXPORT_PNG, &png, &error));
+    std::string changed = png.bytes();
+    changed[changed.find("raDA") + 3] = 'B'; // the picture comes back as a new one
+    for (std::string_view image : {png.view(), std::string_view(changed)})
+        for_every_allocation(
+            nothing,
+            [&](raiiaf_error *told) {
+                File back;
+                return raiiaf_import(&back, image.data(), image.size(), nullptr, nullptr, told);
+            },
+            nothing);
+}
+
 TEST(ChaosOf, Environment)
 {
     Buffer json;
