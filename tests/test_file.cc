@@ -528,9 +528,9 @@ TEST(SavePending, TakesItsPlaceWhenAsked)
     ASSERT_GOOD(raiiaf_pending_sync(pending, 3, &error));
     EXPECT_EQ(std::vector<std::string>{}, scratch.names());
     EXPECT_GOOD(raiiaf_pending_place(pending[0], (scratch / "x").c_str(), false, &error));
-    Error error;
-    EXPECT_EQ(RAIIAF_ERROR_IO, raiiaf_pending_place(pending[1], (scratch / "x").c_str(), false, &error));
-    EXPECT_STREQ("exists", error.id);
+    Error taken;
+    EXPECT_EQ(RAIIAF_ERROR_IO, raiiaf_pending_place(pending[1], (scratch / "x").c_str(), false, &taken));
+    EXPECT_STREQ("exists", taken.id);
     EXPECT_EQ("one", test::slurp(scratch / "x"));
     EXPECT_GOOD(raiiaf_pending_place(pending[1], (scratch / "y").c_str(), false, &error));
     EXPECT_GOOD(raiiaf_pending_place(pending[2], (scratch / "x").c_str(), true, &error));
