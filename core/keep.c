@@ -57,45 +57,25 @@ static const mark *find_mark(const marks *set, const rf_bytes *name)
     return bsearch(&wanted, set->all, set->count, sizeof wanted, compare_marks);
 }
 
-typedef struct piece {
-    const uint8_t *data;
-    size_t size;
-} piece;
-
-static void leave_off(piece *text, const char *start, size_t size)
-{
-    if (text->size >= size && memcmp(text->data, start, size) == 0)
-        *text = (piece){text->data + size, text->size - size};
-}
-
-/* What a carrier is, whichever file format holds it; what only that format needs is left off its content. */
-static const char *class_of(const raiiaf_carrier *carrier, piece *content)
+/* What a carrier is, whichever file format holds it. */
+static const char *class_of(const raiiaf_carrier *carrier)
 {
     const char *form = strchr(carrier->kind, ':') + 1;
     if (strcmp(form + 1, "TXt") == 0 || strcmp(form, "tEXt") == 0)
         return strcmp(carrier->keyword, "XML:com.adobe.xmp") == 0 ? "xmp" : "text";
-    if (strcmp(form, "xmp") == 0)
-        leave_off(content, RF_XMP_START, sizeof RF_XMP_START);
-    if (strcmp(form, "exif") == 0)
-        leave_off(content, RF_EXIF_START, sizeof RF_EXIF_START);
     return strcmp(form, "eXIf") == 0 ? "exif" : strcmp(form, "caBX") == 0 ? "c2pa" : form;
 }
 
-/* Appends the carrier's meaning: class, keyword, content. */
+/* Appends what makes a carrier the same as another: class, keyword and the very bytes. */
 static void append_meaning(rf_bytes *out, const raiiaf_carrier *carrier)
 {
-    piece content = {carrier->data, carrier->size};
-    const char *class = class_of(carrier, &content);
+    const char *class = class_of(carrier);
     rf_bytes_append(out, class, strlen(class) + 1);
     if (strcmp(class, "xmp") != 0)
         rf_bytes_append(out, carrier->keyword, strlen(carrier->keyword) + 1);
     /* A time stamp that every writer renews is no text that the former one loses. */
-    if (strncmp(carrier->keyword, "date:", 5) == 0)
-        return;
-    if (strcmp(carrier->encoding, "latin-1") == 0)
-        rf_bytes_latin1(out, content.data, content.size);
-    else
-        rf_bytes_append(out, content.data, content.size);
+    if (strncmp(carrier->keyword, "date:", 5) != 0)
+        rf_bytes_append(out, carrier->data, carrier->size);
 }
 
 /* ---- keeping ---- */

@@ -321,13 +321,8 @@ static void ping_image(Image *image, const raiiaf_image_info *info WITH(Exceptio
         SET_ALPHA(image);
 }
 
-static Image *decode_image(call *c, const raiiaf_image_info *form)
+static Image *decode(const call *c, const char *coder, const void *data, size_t size)
 {
-    static const char *const coders[] = {NULL, "PNG", "JPEG", "WEBP", "BMP"}; /* no other is ever called */
-    raiiaf_check *check;
-    raiiaf_buffer bytes;
-    if (raiiaf_check_begin(&check, c->file, cache, &bytes, &c->error) != RAIIAF_OK)
-        return NULL;
     ImageInfo *info = CloneImageInfo(c->info);
     /* What ImageMagick does by these to the image that we return is enough. */
     if (info->extract)
@@ -337,9 +332,20 @@ static Image *decode_image(call *c, const raiiaf_image_info *form)
     info->scene = info->number_scenes = 0;
     info->verbose = info->temporary = MagickFalse;
     info->file = NULL;
-    CopyMagickString(info->magick, coders[form->format], MagickPathExtent);
-    Image *image = BlobToImage(info, bytes.data, bytes.size, c->exception);
+    CopyMagickString(info->magick, coder, MagickPathExtent);
+    Image *image = BlobToImage(info, data, size, c->exception);
     info = DestroyImageInfo(info);
+    return image;
+}
+
+static Image *decode_checked(call *c, raiiaf_image_format format)
+{
+    static const char *const coders[] = {NULL, "PNG", "JPEG", "WEBP", "BMP"}; /* no other is ever called */
+    raiiaf_check *check;
+    raiiaf_buffer bytes;
+    if (raiiaf_check_begin(&check, c->file, cache, &bytes, &c->error) != RAIIAF_OK)
+        return NULL;
+    Image *image = decode(c, coders[format], bytes.data, bytes.size);
     if (raiiaf_check_end(check, &c->error) != RAIIAF_OK && image)
         image = DestroyImageList(image);
     raiiaf_buffer_free(&bytes);
@@ -385,7 +391,8 @@ static Image *ReadRAIIAFImage(const ImageInfo *image_info, ExceptionInfo *except
                 !raiiaf_image_probe_known(c.file, &form, &c.error);
     if (good && image_info->ping != MagickFalse)
         ping_image(image = c.image, &form WITH(exception));
-    else if (good && (image = decode_image(&c, &form)) && !image_info->stream && !attach_capsule(&c, image, &form))
+    else if (good && (image = decode_checked(&c, form.format)) && !image_info->stream &&
+             !attach_capsule(&c, image, &form))
         image = DestroyImageList(image);
     if (!image)
         pass_on(&c, CorruptImageError);
@@ -455,25 +462,19 @@ static bool is_bared(const call *c, Image *then)
    some of its text; `same` tells whether the image still is that picture. */
 static raiiaf_file *read_source(const call *c, const raiiaf_import_options *options, bool *same)
 {
-    raiiaf_image_info form;
-    Image *then = NULL;
     size_t size;
-    call source = {
-        c->info, c->image, AcquireExceptionInfo(), NULL, {0}}; /* failures of which are none of the writing */
-    void *bytes = FileToBlob(options->file_name, ~(size_t)0, &size, source.exception);
-    if (bytes && !raiiaf_import(&source.file, bytes, size, options, NULL, NULL) &&
-        !raiiaf_image_probe_known(source.file, &form, NULL))
-        then = decode_image(&source, &form);
-    if (!then || is_bared(c, then)) {
-        raiiaf_close(source.file);
-        source.file = NULL;
-    }
-    *same = source.file && !then->next && is_same(c, c->image, then);
+    raiiaf_file *file = NULL;
+    call again = {.info = c->info, .exception = AcquireExceptionInfo()}; /* a failure of which is none of the writing */
+    void *bytes = FileToBlob(options->file_name, ~(size_t)0, &size, again.exception);
+    Image *then = bytes ? decode(&again, c->image->magick, bytes, size) : NULL;
+    if (then && !is_bared(c, then))
+        raiiaf_import(&file, bytes, size, options, NULL, NULL);
+    *same = file && !then->next && is_same(c, c->image, then);
     if (then)
         then = DestroyImageList(then);
-    source.exception = DestroyExceptionInfo(source.exception);
+    again.exception = DestroyExceptionInfo(again.exception);
     RelinquishMagickMemory(bytes);
-    return source.file;
+    return file;
 }
 
 static bool may_read(const char *path)

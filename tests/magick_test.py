@@ -5,6 +5,7 @@
 RAIIAF_HOSTS names the folders in TOP_BUILDDIR/magick-coder (magick6-q16, magick7-q16, magick7-q16hdri); for each,
 MAGICK6_Q16 and so on is the program, MAGICK6_Q16_CODERS the folder of ImageMagick's own coders.
 """
+import base64
 import glob
 import gzip
 import hashlib
@@ -55,6 +56,14 @@ def write(path, data):
 def raiiaf(*arguments, **options):
     return subprocess.run([RAIIAF, *arguments], check=True, capture_output=True, **options).stdout
 
+
+# Samples of what other tools write, each for something that ImageMagick reads in a way of its own.
+LEGACY = ["a1111/syn-itxt-emoji.png", "a1111/syn-after-idat-ztxt.png", "a1111/syn-latin1.png",
+          "a1111/syn-dup-parameters.png", "a1111/syn-png-exif.png", "a1111/syn-uc-be.jpg", "a1111/syn-jpeg-com.jpg",
+          "a1111/syn-uc-ascii.webp", "comfyui/syn-efficient.png", "comfyui/syn-concat.png",
+          "comfyui/syn-make-model.webp", "invokeai-v3/syn-v30.png", "novelai/syn-v3.png", "stealth/syn-alpha-info.png",
+          "swarmui/syn-uc-utf16le.jpg", "fooocus/syn-ifd0.jpg", "easydiffusion/syn-sidecar-json.png",
+          "stability-filename/2418427432_portrait_of_an_old_fisherman_oil_painting.png"]
 
 KNOWN = {}
 
@@ -604,6 +613,95 @@ class Coder:
         self.assertEqual("5", self.picture(path, "%[raiiaf:seed]"))
         self.refused("xc:red", "-set", "raiiaf:seed", "x", self.path("z.raiiaf"))
         self.assertFalse(os.path.exists(self.path("z.raiiaf")))
+
+    def carriers_in(self, path):
+        """The digests of all carriers that a file still has: in its image, or as text in its manifest."""
+        image = write(self.path("carrying"), image_of(path))
+        found = {carrier["sha256"] for carrier in json.loads(raiiaf("scan", "--json", image))["carriers"]}
+        for carrier in metadata(path).get("source", {}).get("carriers", []):
+            if "text" in carrier:
+                text = carrier["text"]
+                data = base64.b64decode(text) if carrier["encoding"] == "base64" else text.encode(carrier["encoding"])
+                found.add(hashlib.sha256(data).hexdigest())
+        return found
+
+    def test_dialects_are_recognised(self):
+        for name in LEGACY:
+            source = self.path(os.path.basename(name))
+            folder = os.path.dirname(os.path.join(DATA, "legacy", name))
+            for beside in os.listdir(folder):
+                if beside == os.path.basename(name) or beside.endswith((".txt", ".json")):
+                    shutil.copy(os.path.join(folder, beside), self.folder)
+            raiiaf("convert", "--overwrite", "-o", self.path("converted"), source)
+            (converted,) = glob.glob(self.path("converted/*"))
+            expected = metadata(converted)
+            carriers = json.loads(raiiaf("scan", "--json", source))["carriers"]
+            for tool, edit in (("convert", []), ("convert", ["-negate"]),
+                               ("mogrify", ["-format", "raiiaf"]))[:2 if name != LEGACY[0] else 3]:
+                with self.subTest(f"{name}: {tool} {' '.join(edit)}"):
+                    path = self.path("y.raiiaf") if tool == "convert" else os.path.splitext(source)[0] + ".raiiaf"
+                    arguments = [source, *edit, path] if tool == "convert" else [*edit, source]
+                    self.run_tool(tool, *arguments, warns=True)
+                    self.assertEqual(expected["model_info"], metadata(path)["model_info"])
+                    for key in ("dialect", "tool", "file_name", "sha256", "settings"):
+                        self.assertEqual(expected["source"].get(key), metadata(path)["source"].get(key))
+                    if edit in ([], ["-format", "raiiaf"]):
+                        self.assertEqual(read(source), image_of(path))
+                    else:
+                        self.assertEqual("PNG", facts(path)["image"]["format"])
+                    self.assertLessEqual({carrier["sha256"] for carrier in carriers}, self.carriers_in(path))
+                    self.assertEqual((None, []), (facts(path)["environment"], actions(path)))
+            shutil.rmtree(self.path("converted"))
+            for left in glob.glob(glob.escape(os.path.splitext(source)[0]) + "*"):
+                os.unlink(left)
+
+    def test_nothing_is_taken_from_a_source_that_is_not_the_image_s(self):
+        self.environment.pop("SOURCE_DATE_EPOCH")  # with which version 6 doesn't tell when a file was changed
+        path = self.path("y.raiiaf")
+
+        def copy(sample, name):
+            shutil.copy(os.path.join(DATA, "legacy", "a1111", sample), self.path(name))
+            os.utime(self.path(name), (1700000000, 1700000000))
+            return self.path(name), {carrier["sha256"] for carrier in
+                                     json.loads(raiiaf("scan", "--json", self.path(name)))["carriers"]}
+
+        source, carriers = copy("syn-multiline.png", "x.png")
+        self.convert(source, path)
+        self.assertEqual("a1111", metadata(path)["source"]["dialect"])
+        for change in (["-strip"], ["-resize", "50%", "-strip"], ["+set", "parameters"], ["-negate", "+set", "parameters"]):
+            with self.subTest(" ".join(change)):
+                self.convert(source, *change, path)
+                self.check_written(path)
+                self.assertNotIn("dialect", metadata(path).get("source", {}))
+                self.assertFalse(carriers & self.carriers_in(path))
+        self.convert(source, "-strip", path)
+        self.assertNotIn("source", metadata(path))
+        source, carriers = copy("syn-uc-be.jpg", "x.jpg")
+        for change in (["+profile", "exif"], ["+profile", "*"]):
+            with self.subTest(" ".join(change)):
+                self.convert(source, *change, path)
+                self.assertFalse(carriers & self.carriers_in(path))
+        source, carriers = copy("syn-dup-parameters.png", "x.png")  # of which ImageMagick reads one
+        self.convert(source, "-negate", path)
+        self.assertLessEqual(carriers, self.carriers_in(path))
+        self.convert(source, "-negate", "-write", source, path)
+        self.assertFalse(carriers <= self.carriers_in(path))
+        source, carriers = copy("syn-dup-parameters.png", "x.png")
+        self.convert("png:-", path, data=read(source))
+        self.assertFalse(carriers <= self.carriers_in(path))
+
+    def test_what_was_exported_comes_back(self):
+        exported, path = self.path("x.png"), self.path("y.raiiaf")
+        raiiaf("export", "--png", exported, PHOTO)
+        self.convert(exported, path)
+        self.assertEqual(read(PHOTO), read(path))
+        self.convert(exported, "-resize", "50%", path)
+        self.check_written(path)
+        self.assertEqual((settings(PHOTO), latents_of(PHOTO)), (settings(path), latents_of(path)))
+        self.assertTrue(is_stale(path))
+        self.assertEqual(["edited"], actions(path))
+        self.convert(exported, "-strip", path)
+        self.assertEqual([], latents_of(path))
 
     def test_cmyk_becomes_rgb(self):
         self.convert("-size", "64x48", "gradient:red-blue", "-colorspace", "CMYK", self.path("x.jpg"))
