@@ -409,21 +409,26 @@ TEST_F(Kept, EveryTextSurvivesItsImageToTheByte)
 
 TEST_F(Kept, OnlyWhatTheNewImageDoesNotCarry)
 {
-    // The same text in whatever chunk or file format
+    // The same bytes in whatever chunk or file format
     std::string exif = "II*\0\x08\0\0\0"s, xmp = "<x:xmpmeta/>";
     set(test::with_chunks(plain(), text_chunk("parameters", "caf\xE9") + text_chunk("Comment", "gone") +
                                        png_chunk("eXIf", exif) + itxt_chunk("XML:com.adobe.xmp", xmp) +
                                        text_chunk("date:modify", "2020")));
     set(test::with_chunks(other, itxt_chunk("parameters", "caf\xC3\xA9", true) + png_chunk("eXIf", exif) +
                                      itxt_chunk("XML:com.adobe.xmp", xmp) + text_chunk("date:modify", "2026")));
-    EXPECT_EQ((std::vector<Carrier>{{"png:tEXt", "Comment", "gone", "utf-8"}}), kept(file));
+    EXPECT_EQ((std::vector<Carrier>{{"png:tEXt", "parameters", "caf\xE9", "latin-1"},
+                                    {"png:tEXt", "Comment", "gone", "utf-8"}}),
+              kept(file));
 
     make({});
     set(test::with_chunks(plain(), png_chunk("eXIf", exif) + itxt_chunk("XML:com.adobe.xmp", xmp) +
                                        text_chunk("parameters", "a cat")));
     set("\xFF\xD8" + test::jpeg_segment(0xE1, "Exif\0\0"s + exif) +
         test::jpeg_segment(0xE1, "http://ns.adobe.com/xap/1.0/\0"s + xmp) + test::jpeg_segment(0xFE, "a cat"));
-    EXPECT_EQ((std::vector<Carrier>{{"png:tEXt", "parameters", "a cat", "utf-8"}}), kept(file)); // a comment is none
+    EXPECT_EQ((std::vector<Carrier>{{"png:eXIf", "", exif, "base64"}, // a JPEG's begin otherwise
+                                    {"png:iTXt", "XML:com.adobe.xmp", xmp, "utf-8"},
+                                    {"png:tEXt", "parameters", "a cat", "utf-8"}}), // a comment is none
+              kept(file));
     make({});
     set(test::webp(test::riff_chunk("EXIF", exif) + test::riff_chunk("XMP ", xmp)));
     set(test::with_chunks(plain(), png_chunk("eXIf", exif) + itxt_chunk("XML:com.adobe.xmp", xmp)));
