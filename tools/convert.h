@@ -44,7 +44,8 @@ bool pool_run(const struct plan *plan, int *interrupted);
 
 /* ---- convert_file.c: what one thread does ---- */
 
-struct worker *worker_new(const struct plan *plan);
+/* One that brings at most `batch` files to disk at once. */
+struct worker *worker_new(const struct plan *plan, size_t batch);
 /* Converts a file; false if there is no use in going on. */
 bool worker_take(struct worker *worker, const struct found *found);
 void worker_end(struct worker *worker);

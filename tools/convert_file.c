@@ -18,7 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BATCH 32
+#define BATCH 128
 #define BATCH_BYTES (UINT64_C(256) << 20)
 
 /* A file that is written, or was found up to date, and what remains to be done about it. */
@@ -32,7 +32,7 @@ struct worker {
     const struct plan *plan;
     struct picture picture;
     struct entry batch[BATCH];
-    size_t count;
+    size_t count, most;
     uint64_t bytes;
     bool useless; /* to go on */
 };
@@ -209,7 +209,7 @@ static void wait_for_batch(struct worker *worker, struct entry *entry)
     worker->batch[worker->count++] = *entry;
     worker->bytes += entry->source.bytes;
     *entry = (struct entry){.pending = NULL};
-    if (worker->count == BATCH || worker->bytes >= BATCH_BYTES)
+    if (worker->count == worker->most || worker->bytes >= BATCH_BYTES)
         commit(worker);
 }
 
@@ -238,10 +238,11 @@ static void convert(struct worker *worker, struct entry *entry, const raiiaf_fil
     }
 }
 
-struct worker *worker_new(const struct plan *plan)
+struct worker *worker_new(const struct plan *plan, size_t batch)
 {
     struct worker *worker = checked(calloc(1, sizeof *worker));
     worker->plan = plan;
+    worker->most = batch < BATCH ? batch : BATCH;
     return worker;
 }
 

@@ -25,6 +25,7 @@ struct job {
 
 struct pool {
     const struct plan *plan;
+    size_t batch;
     pthread_mutex_t lock;
     pthread_cond_t filled, emptied;
     struct job jobs[QUEUE];
@@ -61,7 +62,7 @@ static bool next_job(struct pool *pool, struct job *job)
 static void *work(void *user)
 {
     struct pool *pool = user;
-    struct worker *worker = worker_new(pool->plan);
+    struct worker *worker = worker_new(pool->plan, pool->batch);
     struct job job;
     while (next_job(pool, &job)) {
         struct found found = {job.path, job.path + job.relative, job.named};
@@ -122,19 +123,23 @@ static void prepare_signals(void)
     signal(SIGXFSZ, SIG_IGN); /* writing fails and tells why */
 }
 
-/* Every file of a batch is open. */
-static void allow_open_files(void)
+/* Every file of a batch is open: allows as many as may be, and tells how many that makes for each thread. */
+static size_t open_files(unsigned threads)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return 1;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    size_t most = limit.rlim_cur / 2 / threads;
+    return most > 0 ? most : 1;
 }
 
 bool pool_run(const struct plan *plan, int *number)
 {
     struct pool pool = {.plan = plan,
+                        .batch = open_files(plan->jobs),
                         .lock = PTHREAD_MUTEX_INITIALIZER,
                         .filled = PTHREAD_COND_INITIALIZER,
                         .emptied = PTHREAD_COND_INITIALIZER};
@@ -142,7 +147,6 @@ bool pool_run(const struct plan *plan, int *number)
     pthread_t *threads = checked(calloc(plan->jobs, sizeof *threads));
     unsigned started = 0;
     prepare_signals();
-    allow_open_files();
     while (started < plan->jobs && pthread_create(&threads[started], NULL, work, &pool) == 0)
         started++;
     bool good = started > 0 && walk(&how, plan->paths);
