@@ -341,6 +341,36 @@ class Dialects(Case):
         self.assertGreaterEqual(table.count("https://"), len(names) - 3)
 
 
+class Completion(Case):
+    FOLDER = os.path.join(os.environ.get("TOP_SRCDIR", os.path.join(HERE, "..")), "tools", "completion")
+
+    def complete(self, *words):
+        """What bash offers for the last of these words."""
+        script = ('source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _raiiaf; printf "%s\\n" "${COMPREPLY[@]}"')
+        done = subprocess.run(["bash", "-c", script, os.path.join(self.FOLDER, "raiiaf"), RAIIAF, *words], check=True,
+                              capture_output=True, text=True)
+        self.assertEqual(done.stderr, "")
+        return done.stdout.split()
+
+    def test_bash(self):
+        listed = re.findall(r"(?m)^  ([a-z]+) ", self.ok("--help").decode())
+        self.assertEqual(self.complete(""), listed)
+        self.assertEqual(self.complete("dia"), ["dialects"])
+        for command in listed:
+            told = set(re.findall(r"--[a-z][a-z0-9-]*", self.ok(command, "--help").decode()))
+            offered = self.complete(command, "--")
+            self.assertLessEqual(set(offered), told)
+            self.assertIn("--help", offered)
+        self.assertEqual(self.complete("create", "--fl"), ["--float16"])
+        self.assertEqual(self.complete("convert", "--dialect", "sw"), ["swarmui"])
+        self.assertEqual(self.complete("convert", "x"), []) # file names, by bash itself
+
+    def test_zsh(self):
+        if not shutil.which("zsh"):
+            self.skipTest("no zsh is installed")
+        subprocess.run(["zsh", "-n", os.path.join(self.FOLDER, "_raiiaf")], check=True)
+
+
 class Convert(Case):
     def test_beside_the_source(self):
         self.path("in/a.png", png())
@@ -502,7 +532,10 @@ class Convert(Case):
     def test_progress_on_a_terminal(self):
         for i in range(20):
             self.path(f"in/{i}.png", png(str(i)))
-        master, terminal = pty.openpty()
+        try:
+            master, terminal = pty.openpty()
+        except OSError as error:
+            self.skipTest(f"no terminal can be had here: {error}")
         done = subprocess.Popen([RAIIAF, "convert", "in"], cwd=self.folder, stdout=subprocess.PIPE, stderr=terminal)
         os.close(terminal)
         shown = b""
