@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What looking at other tools' images and converting them costs: files a second, beside exiftool, sha256sum and cp."""
+"""What looking at other tools' images and converting them costs: files a second, beside exiftool, sha256sum and cp; in
+TMPDIR or, without that, in /dev/shm, where no disk counts."""
 import glob
 import json
 import os
@@ -129,7 +130,7 @@ def main():
     print(f"\n{platform.platform()}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}, the best of {RUNS} runs")
     if not os.path.exists(os.path.join(SAMPLES, "INDEX.json")):
         print(f"no samples in {SAMPLES}: no figures of scanning")
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as scratch:
+    with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR", "/dev/shm")) as scratch:
         if os.path.exists(os.path.join(SAMPLES, "INDEX.json")):
             scan(scratch)
         convert(scratch)
