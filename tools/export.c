@@ -14,7 +14,6 @@
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,10 +30,15 @@ struct job {
 
 /* ---- names ---- */
 
-static bool ends_with(const char *name, const char *extension)
+/* Capitals count as small letters, in every locale. */
+static bool ends_with(const char *name, const char *ending)
 {
-    size_t size = strlen(name), length = strlen(extension);
-    return size > length && strcasecmp(name + size - length, extension) == 0;
+    size_t size = strlen(name), length = strlen(ending);
+    const char *end = name + size - length;
+    for (size_t i = 0; size > length && i < length; i++)
+        if ((end[i] | 0x20) != ending[i])
+            return false;
+    return size > length;
 }
 
 static const char *base_name(const char *path)
