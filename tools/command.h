@@ -105,7 +105,8 @@ void picture_free(struct picture *picture);
 raiiaf_import_options picture_options(struct picture *picture, const char *dialect);
 /* Whether a file that can't be read as an image should be one, by its name or because it's another kind of picture. */
 bool picture_expected(const struct found *found, const raiiaf_error *error);
-bool is_artifact_name(const char *path); /* whether it ends in .raiiaf or .gen5 */
+bool ends_with(const char *path, const char *ending); /* in small letters; capitals count as such, in every locale */
+bool is_artifact_name(const char *path);              /* whether it ends in .raiiaf or .gen5 */
 bool is_dialect(const char *name);
 
 /* ---- edits that create and edit have in common (change.c) ---- */

@@ -30,17 +30,6 @@ struct job {
 
 /* ---- names ---- */
 
-/* Capitals count as small letters, in every locale. */
-static bool ends_with(const char *name, const char *ending)
-{
-    size_t size = strlen(name), length = strlen(ending);
-    const char *end = name + size - length;
-    for (size_t i = 0; size > length && i < length; i++)
-        if ((end[i] | 0x20) != ending[i])
-            return false;
-    return size > length;
-}
-
 static const char *base_name(const char *path)
 {
     const char *slash = strrchr(path, '/');

@@ -114,7 +114,7 @@ static char lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
-static bool ends_with(const char *path, const char *ending)
+bool ends_with(const char *path, const char *ending)
 {
     size_t size = strlen(path), length = strlen(ending), i = 0;
     while (i < length && size > length && lower(path[size - length + i]) == ending[i])
