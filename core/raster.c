@@ -42,8 +42,9 @@ bool raiiaf_raster_digest(const raiiaf_raster *raster, const char *like, unsigne
 
 /* ---- zlib's strategy ---- */
 
-#define BANDS 3       /* of the picture are looked at */
-#define BAND_PART 128 /* each this part of its height */
+#define BANDS 5       /* of the picture are looked at */
+#define BAND_ROWS 6   /* each so many rows, so that what repeats from row to row shows */
+#define BAND_PART 256 /* and this part of its height */
 #define TOLERANCE 16  /* this part more bytes than the usual search's are worth the time */
 #define USUAL_LEVEL 6
 #define FILTERS 5
@@ -149,9 +150,11 @@ static bool estimate(const raiiaf_samples *layout, const void *data, uint32_t wi
 bool raiiaf_raster_suits_runs(const raiiaf_raster *raster)
 {
     uint64_t usual = 0, runs = 0;
-    uint32_t height = 1 + raster->height / BAND_PART;
+    uint32_t height = BAND_ROWS + raster->height / BAND_PART;
+    if (height > raster->height)
+        height = raster->height;
     for (uint64_t i = 0; i < BANDS; i++) {
-        const void *rows = raster->rows(raster->user, (uint32_t)(raster->height * i / BANDS), height);
+        const void *rows = raster->rows(raster->user, (uint32_t)((raster->height - height) * i / (BANDS - 1)), height);
         if (!rows || !estimate(&raster->samples, rows, raster->width, height, &usual, &runs))
             return false;
     }

@@ -464,15 +464,19 @@ static raiiaf_file *read_source(const call *c, const raiiaf_import_options *opti
 {
     size_t size;
     raiiaf_file *file = NULL;
-    call again = {.info = c->info, .exception = AcquireExceptionInfo()}; /* a failure of which is none of the writing */
+    ImageInfo *info = CloneImageInfo(c->info);
+    call again = {.info = info, .exception = AcquireExceptionInfo()}; /* a failure of which is none of the writing */
+    bool anew = c->image->taint != MagickFalse || has_wishes(c);
+    info->ping = anew ? MagickTrue : MagickFalse;
     void *bytes = FileToBlob(options->file_name, ~(size_t)0, &size, again.exception);
     Image *then = bytes ? decode(&again, c->image->magick, bytes, size) : NULL;
     if (then && !is_bared(c, then))
         raiiaf_import(&file, bytes, size, options, NULL, NULL);
-    *same = file && !then->next && is_same(c, c->image, then);
+    *same = file && !anew && !then->next && is_same(c, c->image, then);
     if (then)
         then = DestroyImageList(then);
     again.exception = DestroyExceptionInfo(again.exception);
+    info = DestroyImageInfo(info);
     RelinquishMagickMemory(bytes);
     return file;
 }
@@ -521,9 +525,10 @@ static void *encode_image(call *c, size_t *size)
         ResetImagePropertyIterator(clone);
     }
     raiiaf_raster raster = raster_of(c->image);
-    if (!has_wishes(c) && c->image->storage_class == DirectClass && raiiaf_raster_suits_runs(&raster)) {
-        SetImageOption(info, "png:compression-level", "1");
-        SetImageOption(info, "png:compression-strategy", "3");
+    if (!has_wishes(c) && c->image->storage_class == DirectClass) {
+        bool runs = raiiaf_raster_suits_runs(&raster);
+        SetImageOption(info, "png:compression-level", runs ? "1" : "5");
+        SetImageOption(info, "png:compression-strategy", runs ? "3" : "0");
         SetImageOption(info, "png:compression-filter", "5");
     }
     void *png = ImageToBlob(info, clone, size, c->exception);

@@ -705,8 +705,8 @@ class Coder:
 
     def test_cmyk_becomes_rgb(self):
         self.convert("-size", "64x48", "gradient:red-blue", "-colorspace", "CMYK", self.path("x.jpg"))
-        self.convert(self.path("x.jpg"), self.path("y.raiiaf"))
-        self.convert(self.path("x.jpg"), self.path("y.png"))
+        self.convert(self.path("x.jpg"), "-flip", self.path("y.raiiaf"))
+        self.convert(self.path("x.jpg"), "-flip", self.path("y.png"))
         self.assertEqual(self.picture(self.path("y.png"), "%[colorspace]|%#"),
                          self.picture(self.path("y.raiiaf"), "%[colorspace]|%#"))
 
