@@ -369,13 +369,13 @@ static char *follow_links(const char *path)
 }
 
 /* Opens a file without a name in the target's folder, or -1 where the system has no such. */
-static int open_nameless(const char *target, int folder)
+static int open_nameless(const char *target, int folder, mode_t mode)
 {
     int descriptor = -1;
     char path[40];
     char *name = folder ? strndup(target, (size_t)folder) : strdup(".");
     if (name)
-        descriptor = open(name, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
+        descriptor = open(name, O_WRONLY | O_TMPFILE | O_CLOEXEC, mode);
     free(name);
     if (descriptor >= 0 && access(descriptor_path(descriptor, path), F_OK) != 0) {
         close(descriptor);
@@ -386,7 +386,7 @@ static int open_nameless(const char *target, int folder)
 
 /* Creates ".NAME.XXXXXX" beside the target, with the permissions that open() gives, and those of `former`; the name may
    have to be given to it later (*nameless). */
-static int open_temporary(const char *target, const struct stat *former, char **temporary, bool *nameless)
+static int open_temporary(const char *target, mode_t mode, const struct stat *former, char **temporary, bool *nameless)
 {
     const char *slash = strrchr(target, '/');
     int folder = slash ? (int)(slash - target) + 1 : 0;
@@ -399,10 +399,10 @@ static int open_temporary(const char *target, const struct stat *former, char **
                         (long)now.tv_nsec + attempt);
         if (name.failed)
             return -1;
-        int descriptor = open_nameless(target, folder);
+        int descriptor = open_nameless(target, folder, mode);
         *nameless = descriptor >= 0;
         if (!*nameless)
-            descriptor = open(name.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+            descriptor = open(name.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
         if (descriptor >= 0) {
             if (former && (fchown(descriptor, former->st_uid, former->st_gid) == 0 || former->st_uid == geteuid()))
                 fchmod(descriptor, former->st_mode & 07777);
@@ -434,7 +434,7 @@ raiiaf_status raiiaf_sink_path(raiiaf_sink *sink, const char *path, raiiaf_error
         state->target = follow_links(path);
         if (state->target)
             state->descriptor =
-                open_temporary(state->target, exists ? &former : NULL, &state->temporary, &state->nameless);
+                open_temporary(state->target, 0666, exists ? &former : NULL, &state->temporary, &state->nameless);
         else
             errno = ENOMEM;
     }
@@ -449,7 +449,8 @@ raiiaf_status raiiaf_sink_path(raiiaf_sink *sink, const char *path, raiiaf_error
 
 /* ---- files that wait for their places ---- */
 
-raiiaf_status raiiaf_sink_pending(raiiaf_sink *sink, const char *path, raiiaf_pending **pending, raiiaf_error *error)
+raiiaf_status raiiaf_sink_pending(raiiaf_sink *sink, const char *path, unsigned mode, raiiaf_pending **pending,
+                                  raiiaf_error *error)
 {
     size_t length = strlen(path) + 1;
     path_sink *state = calloc(1, sizeof *state + length);
@@ -459,7 +460,7 @@ raiiaf_status raiiaf_sink_pending(raiiaf_sink *sink, const char *path, raiiaf_pe
         return rf_fail_memory(error, path);
     memcpy(state->name, path, length);
     state->wait = pending;
-    state->descriptor = open_temporary(path, NULL, &state->temporary, &state->nameless);
+    state->descriptor = open_temporary(path, mode, NULL, &state->temporary, &state->nameless);
     if (state->descriptor < 0) {
         int number = errno;
         path_sink_free(state);
@@ -491,8 +492,17 @@ static bool link_new(path_sink *sink, const char *path)
         return linkat(AT_FDCWD, descriptor_path(sink->descriptor, descriptor), AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0;
     if (renameat2(AT_FDCWD, sink->temporary, AT_FDCWD, path, RENAME_NOREPLACE) == 0)
         return true;
-    /* which not every file system can */
-    return errno == EINVAL && link(sink->temporary, path) == 0 && unlink(sink->temporary) == 0;
+    /* Not every file system can: there the name is taken first. */
+    int taken = errno == EINVAL ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666) : -1;
+    if (taken < 0)
+        return false;
+    close(taken);
+    if (rename(sink->temporary, path) == 0)
+        return true;
+    int number = errno;
+    unlink(path);
+    errno = number;
+    return false;
 }
 
 raiiaf_status raiiaf_pending_place(raiiaf_pending *pending, const char *path, bool replace, raiiaf_error *error)

@@ -168,10 +168,11 @@ typedef struct raiiaf_sink {
    /dev/stdout) is written to as it is. */
 RAIIAF_API raiiaf_status raiiaf_sink_path(raiiaf_sink *sink, const char *path, raiiaf_error *error);
 /* The same in two steps, for many files at once: after commit the file is complete but has no place yet, and *pending
-   has to be placed or dropped; `path` tells whose folder it will be in.  Where it aborts, *pending is NULL. */
+   has to be placed or dropped; `path` tells whose folder it will be in, `mode` its permissions, less the umask.  Where
+   it aborts, *pending is NULL. */
 typedef struct raiiaf_pending raiiaf_pending;
-RAIIAF_API raiiaf_status raiiaf_sink_pending(raiiaf_sink *sink, const char *path, raiiaf_pending **pending,
-                                             raiiaf_error *error);
+RAIIAF_API raiiaf_status raiiaf_sink_pending(raiiaf_sink *sink, const char *path, unsigned mode,
+                                             raiiaf_pending **pending, raiiaf_error *error);
 /* Brings all of them to disk, which takes hardly longer than with one. */
 RAIIAF_API raiiaf_status raiiaf_pending_sync(raiiaf_pending *const *pending, size_t count, raiiaf_error *error);
 /* Gives a file its place, of which the folder has to be synced yet.  Without `replace`, the error's id is "exists"

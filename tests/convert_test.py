@@ -388,6 +388,13 @@ class Convert(Case):
         self.assertEqual(manifest["model_info"]["generation_settings"]["seed"], 18446744073709551615)
         self.assertEqual(manifest["source"]["file_name"], "a.png")
 
+    def test_permissions(self):
+        for mode in (0o600, 0o640, 0o644, 0o444, 0o777):
+            os.chmod(self.path("in/a.png", png()), mode)
+            self.convert("--overwrite", "in", umask=0o022)
+            self.assertEqual(stat.S_IMODE(os.stat(self.path("in/a.raiiaf")).st_mode), mode & 0o644)
+            os.unlink(self.path("in/a.png"))
+
     def test_again(self):
         self.path("in/a.png", png())
         self.path("in/b/c.png", png("another"))

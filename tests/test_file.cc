@@ -514,7 +514,7 @@ raiiaf_pending *wait_for_name(const std::filesystem::path &path, const std::stri
 {
     raiiaf_sink sink;
     raiiaf_pending *pending = nullptr;
-    EXPECT_GOOD(raiiaf_sink_pending(&sink, path.c_str(), &pending, &error));
+    EXPECT_GOOD(raiiaf_sink_pending(&sink, path.c_str(), 0666, &pending, &error));
     EXPECT_TRUE(sink.write(sink.user, text.data(), text.size()));
     EXPECT_TRUE(sink.commit(sink.user));
     return pending;
@@ -549,10 +549,10 @@ TEST(SavePending, LeavesNothingWhereItIsDropped)
     EXPECT_BAD(RAIIAF_ERROR_IO, raiiaf_pending_place(pending, (scratch / "no/x").c_str(), true, &error));
     raiiaf_pending_drop(pending);
     raiiaf_sink sink;
-    ASSERT_GOOD(raiiaf_sink_pending(&sink, (scratch / "x").c_str(), &pending, &error));
+    ASSERT_GOOD(raiiaf_sink_pending(&sink, (scratch / "x").c_str(), 0666, &pending, &error));
     sink.abort(sink.user);
     EXPECT_EQ(nullptr, pending);
-    EXPECT_BAD(RAIIAF_ERROR_IO, raiiaf_sink_pending(&sink, (scratch / "no/x").c_str(), &pending, &error));
+    EXPECT_BAD(RAIIAF_ERROR_IO, raiiaf_sink_pending(&sink, (scratch / "no/x").c_str(), 0666, &pending, &error));
     EXPECT_EQ(std::vector<std::string>{}, scratch.names());
 }
 

@@ -23,7 +23,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 RAIIAF = os.environ.get("RAIIAF", os.path.join(HERE, "..", "tools", "raiiaf"))
 GOLDEN = os.path.join(os.environ.get("RAIIAF_DATA", os.path.join(HERE, "data")), "golden")
-COMMANDS = ["info", "verify", "extract", "create", "edit", "repack"]
+COMMANDS = ["info", "verify", "extract", "create", "edit", "repack", "scan", "convert", "export", "dialects"]
 
 sys.path.insert(0, HERE)
 try:

@@ -91,14 +91,16 @@ static void learn(struct source *source, const raiiaf_file *file)
     raiiaf_buffer_free(&text);
 }
 
-static raiiaf_status write_file(const raiiaf_file *file, const char *target, raiiaf_pending **pending,
-                                raiiaf_error *error)
+/* What others may not read as an image they may not read here either. */
+static raiiaf_status write_file(const raiiaf_file *file, struct entry *entry, raiiaf_error *error)
 {
+    const char *target = entry->target;
+    unsigned mode = entry->source.about.st_mode & 0666;
     raiiaf_save_options options = {.threads = 1};
     raiiaf_sink sink;
-    raiiaf_status status = raiiaf_sink_pending(&sink, target, pending, error);
+    raiiaf_status status = raiiaf_sink_pending(&sink, target, mode, &entry->pending, error);
     if (status != RAIIAF_OK && errno == ENOENT && make_folders(target))
-        status = raiiaf_sink_pending(&sink, target, pending, error);
+        status = raiiaf_sink_pending(&sink, target, mode, &entry->pending, error);
     return status == RAIIAF_OK ? raiiaf_save(file, &sink, &options, error) : status;
 }
 
@@ -231,7 +233,7 @@ static void convert(struct worker *worker, struct entry *entry, const raiiaf_fil
     default:
         if (worker->plan->dry_run)
             progress_done(RESULT_CONVERTED, &entry->source, entry->target, NULL);
-        else if (write_file(file, entry->target, &entry->pending, &error) != RAIIAF_OK)
+        else if (write_file(file, entry, &error) != RAIIAF_OK)
             fail(worker, &entry->source, &error);
         else
             wait_for_batch(worker, entry);

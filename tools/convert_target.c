@@ -41,7 +41,7 @@ static size_t ending_of(const char *name)
     return i;
 }
 
-/* Whether another file has the short name. */
+/* Whether another file has the short name; it is no other where case doesn't count. */
 static bool has_rival(const struct source *source, size_t ending)
 {
     size_t stem = strlen(source->path) - strlen(endings[ending]);
@@ -51,7 +51,8 @@ static bool has_rival(const struct source *source, size_t ending)
         char *path = NULL;
         if (asprintf(&path, "%.*s%s", (int)stem, source->path, endings[i]) < 0)
             path = NULL;
-        found = stat(checked(path), &about) == 0 && S_ISREG(about.st_mode);
+        found = stat(checked(path), &about) == 0 && S_ISREG(about.st_mode) &&
+                (about.st_ino != source->about.st_ino || about.st_dev != source->about.st_dev);
         free(path);
     }
     return found;
