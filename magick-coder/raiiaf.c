@@ -458,25 +458,32 @@ static bool is_bared(const call *c, Image *then)
     return bared;
 }
 
+/* A time stamp of the writer's is nothing that anybody takes off. */
+static bool find_carrier(void *found, const raiiaf_carrier *carrier)
+{
+    return !(*(bool *)found = !STARTS_WITH(carrier->keyword, "date:"));
+}
+
 /* The file around the image as it was read, or NULL where nothing is to be taken from that.  Its coder may have lost
    some of its text; `same` tells whether the image still is that picture. */
 static raiiaf_file *read_source(const call *c, const raiiaf_import_options *options, bool *same)
 {
     size_t size;
     raiiaf_file *file = NULL;
-    ImageInfo *info = CloneImageInfo(c->info);
-    call again = {.info = info, .exception = AcquireExceptionInfo()}; /* a failure of which is none of the writing */
-    bool anew = c->image->taint != MagickFalse || has_wishes(c);
-    info->ping = anew ? MagickTrue : MagickFalse;
+    Image *then = NULL;
+    call again = {.info = c->info, .exception = AcquireExceptionInfo()}; /* a failure of which is none of the writing */
     void *bytes = FileToBlob(options->file_name, ~(size_t)0, &size, again.exception);
-    Image *then = bytes ? decode(&again, c->image->magick, bytes, size) : NULL;
-    if (then && !is_bared(c, then))
+    bool wanted = c->image->taint == MagickFalse && !has_wishes(c), carries = false;
+    if (bytes)
+        raiiaf_carrier_each(bytes, size, NULL, find_carrier, &carries, NULL);
+    if (bytes && (wanted || carries))
+        then = decode(&again, c->image->magick, bytes, size);
+    if (bytes && (!carries || (then && !is_bared(c, then))))
         raiiaf_import(&file, bytes, size, options, NULL, NULL);
-    *same = file && !anew && !then->next && is_same(c, c->image, then);
+    *same = file && wanted && then && !then->next && is_same(c, c->image, then);
     if (then)
         then = DestroyImageList(then);
     again.exception = DestroyExceptionInfo(again.exception);
-    info = DestroyImageInfo(info);
     RelinquishMagickMemory(bytes);
     return file;
 }
