@@ -207,7 +207,7 @@ static void print_end(void)
     if (progress.unrecognised > 0)
         printf(_(", %'" PRIu64 " of them without a known prompt"), progress.unrecognised);
     if (progress.deleted > 0)
-        printf(_(", %'" PRIu64 " sources deleted"), progress.deleted);
+        printf(_(", %'" PRIu64 " deleted"), progress.deleted);
     printf(_(" (%.1f s, %.0f files/s)\n"), seconds, (double)(converted + kept + failed) / seconds);
 }
 
