@@ -58,6 +58,12 @@ static bool has_rival(const struct source *source, size_t ending)
     return found;
 }
 
+/* Whether the nth name is one of its own: a file with another ending has no short name, one without has only that. */
+static bool has_name(size_t ending, size_t n)
+{
+    return ending == ENDINGS ? n != 0 : ending != NO_ENDING || n != 1;
+}
+
 /* The nth name that a file's conversion can have. */
 static char *name_of(const struct plan *plan, const struct source *source, size_t n)
 {
@@ -148,7 +154,7 @@ enum choice target_choose(const struct plan *plan, const struct source *source, 
     *target = NULL;
     for (size_t n = 0; n < NAMES; n++) {
         struct stat about;
-        if (n == (ending == ENDINGS ? 0 : ending == NO_ENDING ? 1 : NAMES)) /* the same as another */
+        if (!has_name(ending, n))
             continue;
         char *path = name_of(plan, source, n);
         enum standing standing = look(path, source, !plan->overwrite, &about);
