@@ -541,11 +541,16 @@ bool save(const raiiaf_file *file, const char *name, CSLConstList options, void 
 GDALDataset *create_copy(const char *name, GDALDataset *source, int strict, char **options, GDALProgressFunc progress,
                          void *user)
 {
+    bool stopped = false; /* what fails by it hides it behind errors of its own */
+    std::function<int(double)> ask = [&](double done) { return !(stopped = stopped || !progress(done, "", user)); };
+    GDALProgressFunc step = [](double done, const char *, void *asking) {
+        return (*static_cast<std::function<int(double)> *>(asking))(done);
+    };
     Dataset known, *ours = dynamic_cast<Dataset *>(source);
     int bands = source->GetRasterCount();
     GDALDataType type = bands ? source->GetRasterBand(1)->GetRasterDataType() : GDT_Unknown;
     bool same = ours && ours->latent == RAIIAF_NONE;
-    bool good = progress(0, "", user) || fail("stopped by the user", "", CPLE_UserInterrupt);
+    bool good = ask(0) != 0;
     if (good && !same && (bands < 1 || bands > 4 || (type != GDT_Byte && type != GDT_UInt16)))
         good = fail("RAIIAF takes 1 to 4 bands of Byte or UInt16, not %s; -co LATENT=FILE adds a latent",
                     CPLSPrintf("%d of %s", bands, GDALGetDataTypeName(type)), CPLE_NotSupported);
@@ -553,12 +558,14 @@ GDALDataset *create_copy(const char *name, GDALDataset *source, int strict, char
         known.handle = ours->handle;
     good = good && (same ? known.open_file(raiiaf_name(ours->file.get())) : find_known(source, &known));
     same = same || (good && known.GetRasterCount() && same_picture(source, &known));
-    void *part = GDALCreateScaledProgress(0, same ? 0.01 : 0.8, progress, user),
-         *rest = GDALCreateScaledProgress(same ? 0.01 : 0.8, 1, progress, user);
+    void *part = GDALCreateScaledProgress(0, same ? 0.01 : 0.8, step, &ask),
+         *rest = GDALCreateScaledProgress(same ? 0.01 : 0.8, 1, step, &ask);
     good = good && (same || encode(known.file.get(), source, strict, GDALScaledProgress, part)) &&
            describe(known.file.get(), source, options) && save(known.file.get(), name, options, rest);
     GDALDestroyScaledProgress(part);
     GDALDestroyScaledProgress(rest);
+    if (!good && stopped)
+        fail("%s: stopped by the user", name, CPLE_UserInterrupt);
     if (!good)
         return nullptr;
     progress(1, "", user);
@@ -583,9 +590,8 @@ extern "C" CPL_DLL void GDALRegister_RAIIAF()
         list += CPLSPrintf("<Option name='%s' type='string'/>", name[1]);
     GDALDriver *driver = new GDALDriver;
     driver->SetDescription("RAIIAF");
-    driver->SetMetadataItem(GDAL_DCAP_RASTER, "YES");
-    driver->SetMetadataItem(GDAL_DCAP_VIRTUALIO, "YES");
-    driver->SetMetadataItem(GDAL_DMD_SUBDATASETS, "YES");
+    for (auto &name : {GDAL_DCAP_RASTER, GDAL_DCAP_VIRTUALIO, GDAL_DMD_SUBDATASETS})
+        driver->SetMetadataItem(name, "YES");
     driver->SetMetadataItem(GDAL_DMD_LONGNAME, "Rich AI Image Artifact Format");
     driver->SetMetadataItem(GDAL_DMD_EXTENSIONS, "raiiaf gen5");
     driver->SetMetadataItem(GDAL_DMD_CREATIONDATATYPES, "Byte UInt16");
