@@ -13,7 +13,7 @@ chmod 755 "$work"
 counts=$work/counts
 root=$work/debian13
 clean_up() {
-    mountpoint -q "$root/proc" && as_root umount "$root/proc"
+    remove_root "$root"
     as_root rm -rf --one-file-system "$work"
 }
 trap clean_up EXIT
@@ -108,7 +108,7 @@ check_format() {
         xargs -0 clang-format --style=file --dry-run --Werror
 }
 
-debian13_possible() {
+root_possible() {
     if [ "$(id -u)" != 0 ] && ! sudo -n true 2>/dev/null; then
         echo "it takes root or sudo"
     elif [ -z "$(mirror)" ]; then
@@ -116,18 +116,9 @@ debian13_possible() {
     fi
 }
 
-mirror() {
-    apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | head -n 1
-}
-
 make_debian13() {
-    as_root debootstrap --variant=minbase trixie "$root" "$(mirror)" >"$work/debootstrap.log" 2>&1 || {
-        tail -n 20 "$work/debootstrap.log"
-        return 1
-    }
-    apt-config dump | grep -i '^Acquire::https\?::Proxy' | as_root tee "$root/etc/apt/apt.conf.d/90proxy" >/dev/null
-    as_root mount -t proc proc "$root/proc" || as_root mount --bind /proc "$root/proc" || return 1
-    as_root mkdir -p "$root/raiiaf/tree" &&
+    make_root "$root" trixie &&
+        as_root mkdir -p "$root/raiiaf/tree" &&
         archive | as_root tar xf - --no-same-owner -C "$root/raiiaf/tree" &&
         if [ -d "$work/shared" ]; then as_root cp -R "$work/shared" "$root/raiiaf/shared"; fi
 }
@@ -154,6 +145,13 @@ for locale in de_DE.UTF-8 tr_TR.UTF-8; do
     step "make check, $locale" check_in "$work/build" $locale
 done
 step "make install, DESTDIR" install_and_look
+why=$(root_possible)
+if [ -z "$why" ]; then
+    step "make deb" in_folder "$work/build" make deb
+    step "Debian packages" sh tests/deb.sh "$work/build/deb"
+else
+    skip "Debian packages: $why"
+fi
 # Only where the system is ours to change.
 [ "${CI:-}" = true ] || [ -n "${RAIIAF_COUNTS:-}" ] && step "make install" install_for_real
 if [ -z "${RAIIAF_COUNTS:-}" ]; then # once is enough
@@ -163,7 +161,6 @@ if [ -z "${RAIIAF_COUNTS:-}" ]; then # once is enough
 fi
 
 if [ "$debian" = 12 ]; then
-    why=$(debian13_possible)
     if [ -z "$why" ]; then
         step "a Debian 13 root" make_debian13
         step "Debian 13" run_debian13

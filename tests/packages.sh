@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Sourced by the two scripts that the README names.  The one list of Debian packages: what a build needs, what its tests
-# need besides, and how they get here.
+# Sourced by the scripts that install something.  The one list of Debian packages: what a build needs, what its tests need
+# besides, and how they get here.
 
 . /etc/os-release
 debian=${VERSION_ID:-unknown}
@@ -10,11 +10,12 @@ build_packages="build-essential autoconf automake libtool gettext pkg-config lib
     libgdk-pixbuf-2.0-dev libimlib2-dev libgdal-dev shared-mime-info desktop-file-utils"
 test_packages="libgtest-dev libjson-c-dev python3 python3-numpy python3-zstandard python3-zfpy locales xz-utils binutils
     libgdk-pixbuf2.0-bin webp-pixbuf-loader libglib2.0-bin python3-gi gir1.2-gdkpixbuf-2.0 feh xvfb
-    gdal-bin python3-gdal gimp xdotool"
+    gdal-bin python3-gdal gimp xdotool
+    debootstrap debhelper lintian"
 case $debian in
 12)
     build_packages="$build_packages libmagickcore-6.q16-dev qtbase5-dev libgimp2.0-dev"
-    test_packages="$test_packages clang-format debootstrap"
+    test_packages="$test_packages clang-format"
     ;;
 13)
     build_packages="$build_packages libmagickcore-7.q16-dev qt6-base-dev libgimp-3.0-dev"
@@ -47,4 +48,26 @@ install_packages() {
     as_root apt-get -q update
     # shellcheck disable=SC2086 # a list
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends $missing
+}
+
+# The mirror of Debian that apt uses here, or nothing.
+mirror() {
+    apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | head -n 1
+}
+
+# make_root FOLDER RELEASE: a fresh Debian, small and with its /proc.  It needn't outlive a loss of power.
+make_root() {
+    as_root debootstrap --variant=minbase "$2" "$1" "$(mirror)" >"$1.log" 2>&1 || {
+        tail -n 20 "$1.log"
+        return 1
+    }
+    echo force-unsafe-io | as_root tee "$1/etc/dpkg/dpkg.cfg.d/unsafe-io" >/dev/null
+    apt-config dump | grep -i '^Acquire::https\?::Proxy' | as_root tee "$1/etc/apt/apt.conf.d/90proxy" >/dev/null
+    as_root mount -t proc proc "$1/proc" || as_root mount --bind /proc "$1/proc"
+}
+
+# remove_root FOLDER
+remove_root() {
+    mountpoint -q "$1/proc" && as_root umount "$1/proc"
+    as_root rm -rf --one-file-system "$1"
 }
