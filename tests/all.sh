@@ -14,6 +14,7 @@ counts=$work/counts
 root=$work/debian13
 clean_up() {
     remove_root "$root"
+    mountpoint -q "$work/small" && as_root umount "$work/small"
     as_root rm -rf --one-file-system "$work"
 }
 trap clean_up EXIT
@@ -68,6 +69,12 @@ copy_tree() {
         chmod -R go+rX "$work/src" "$work/shared"
         chown -R nobody:nogroup "$work/home" "$work/tmp" "$work/src" "$work/build" "$work/sanitized"
     fi
+}
+
+# A file system that is soon full, for a test that can't mount one itself everywhere.
+mount_small_disk() {
+    mkdir -p "$work/small" && as_root mount -t tmpfs -o size=1m,mode=1777 tmpfs "$work/small" &&
+        export RAIIAF_SMALL_DISK="$work/small"
 }
 
 in_folder() {
@@ -136,6 +143,7 @@ run_debian13() {
 step "packages" install_packages $build_packages $test_packages
 step "a copy of the tree" copy_tree
 step "locales" make_locales
+mount_small_disk
 [ "$debian" = 12 ] && step "source format" check_format
 step "autoreconf" in_folder "$work/src" autoreconf -fi
 step "configure" in_folder "$work/build" ../src/configure --enable-werror

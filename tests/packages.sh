@@ -10,7 +10,7 @@ build_packages="build-essential autoconf automake libtool gettext pkg-config lib
     libgdk-pixbuf-2.0-dev libimlib2-dev libgdal-dev shared-mime-info desktop-file-utils"
 test_packages="libgtest-dev libjson-c-dev python3 python3-numpy python3-zstandard python3-zfpy locales xz-utils binutils
     libgdk-pixbuf2.0-bin webp-pixbuf-loader libglib2.0-bin python3-gi gir1.2-gdkpixbuf-2.0 feh xvfb
-    gdal-bin python3-gdal gimp xdotool
+    gdal-bin python3-gdal gimp xdotool libimage-exiftool-perl zsh
     debootstrap debhelper lintian"
 case $debian in
 12)
@@ -55,7 +55,7 @@ mirror() {
     apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | head -n 1
 }
 
-# make_root FOLDER RELEASE: a fresh Debian, small and with its /proc.  It needn't outlive a loss of power.
+# make_root FOLDER RELEASE: a fresh Debian, small and with its /proc and terminals.  It needn't outlive a loss of power.
 make_root() {
     as_root debootstrap --variant=minbase "$2" "$1" "$(mirror)" >"$1.log" 2>&1 || {
         tail -n 20 "$1.log"
@@ -63,11 +63,14 @@ make_root() {
     }
     echo force-unsafe-io | as_root tee "$1/etc/dpkg/dpkg.cfg.d/unsafe-io" >/dev/null
     apt-config dump | grep -i '^Acquire::https\?::Proxy' | as_root tee "$1/etc/apt/apt.conf.d/90proxy" >/dev/null
+    as_root mount --bind /dev/pts "$1/dev/pts" || return 1
     as_root mount -t proc proc "$1/proc" || as_root mount --bind /proc "$1/proc"
 }
 
 # remove_root FOLDER
 remove_root() {
-    mountpoint -q "$1/proc" && as_root umount "$1/proc"
+    for folder in proc dev/pts; do
+        mountpoint -q "$1/$folder" && as_root umount "$1/$folder"
+    done
     as_root rm -rf --one-file-system "$1"
 }
