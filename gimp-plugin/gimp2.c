@@ -176,7 +176,6 @@ static void run(const char *name, int given_count, const GimpParam *given, int *
 {
     static GimpParam values[4];
     static raiiaf_error error;
-    begin();
     gimp_plugin_set_pdb_error_handler(GIMP_PDB_ERROR_HANDLER_PLUGIN);
     *out = values;
     *count = 1;

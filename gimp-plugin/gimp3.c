@@ -12,6 +12,8 @@
 
 static GimpProcedure *gimp_procedure(const char *name)
 {
+    /* GIMP would tell of a failure too, with names of its own. */
+    gimp_plug_in_set_pdb_error_handler(gimp_get_plug_in(), GIMP_PDB_ERROR_HANDLER_PLUGIN);
     return gimp_pdb_lookup_procedure(gimp_get_pdb(), name);
 }
 
@@ -57,8 +59,6 @@ static GimpValueArray *end(GimpProcedure *procedure, bool good, const raiiaf_err
 static Image load_any(GFile *file, bool whole, bool interactive, raiiaf_error *error)
 {
     char *path = g_file_get_path(file);
-    begin();
-    gimp_plug_in_set_pdb_error_handler(gimp_get_plug_in(), GIMP_PDB_ERROR_HANDLER_PLUGIN);
     Image image = load_file(path, whole, interactive, error);
     g_free(path);
     return image;
@@ -109,8 +109,6 @@ static GimpValueArray *export(GimpProcedure *procedure, GimpRunMode mode, GimpIm
     Wishes wishes = {0};
     raiiaf_error error = {0};
     (void)options, (void)metadata, (void)user;
-    begin();
-    gimp_plug_in_set_pdb_error_handler(gimp_get_plug_in(), GIMP_PDB_ERROR_HANDLER_PLUGIN);
     if (mode == GIMP_RUN_INTERACTIVE && !ask(procedure, config, image))
         return gimp_procedure_new_return_values(procedure, GIMP_PDB_CANCEL, NULL);
     g_object_get(config, "drop-latents", &wishes.drop_latents, "float16", &wishes.float16, "encode", &wishes.encode,
@@ -130,8 +128,6 @@ static GimpValueArray *info(GimpProcedure *procedure, GimpRunMode mode, GimpImag
     const char *manifest;
     size_t size;
     (void)drawables, (void)config, (void)user;
-    begin();
-    gimp_plug_in_set_pdb_error_handler(gimp_get_plug_in(), GIMP_PDB_ERROR_HANDLER_PLUGIN);
     bool good = open_kept(&file, image, &error) == RAIIAF_OK;
     if (good && mode == GIMP_RUN_INTERACTIVE) {
         gimp_ui_init("raiiaf");

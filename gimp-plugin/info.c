@@ -26,6 +26,7 @@ static const char *const prompt_names[2] = {"prompt", "negative_prompt"};
 static void tell(Dialog *dialog, const char *text)
 {
     gtk_label_set_text(GTK_LABEL(dialog->message), text);
+    gtk_widget_set_visible(dialog->message, *text);
 }
 
 /* ---- widgets ---- */
@@ -307,6 +308,7 @@ void show_info(Image image, raiiaf_file *file)
     add_topic(&dialog, _("Environment"), RAIIAF_TOPIC_ENVIRONMENT);
     add_topic(&dialog, _("History"), RAIIAF_TOPIC_HISTORY);
     gtk_widget_show_all(dialog.window);
+    tell(&dialog, "");
     do {
         response = gimp_dialog_run(GIMP_DIALOG(dialog.window));
         if (response == COPY && take_prompts(&dialog))

@@ -20,9 +20,6 @@
 
 #define PARASITE_MOST ((size_t)64 << 20) /* XCF loses those of more than 256 MiB, and all after them */
 #define BAND 256                         /* rows of pixels at a time */
-#define KEY "raiiaf/key"
-#define KEY_IMPORTED                                                                                                   \
-    "raiiaf/key-imported" /* the same at 72 dpi: GIMP's own, if the file says none and a user opens it */
 
 static void on_warning(void *user, const raiiaf_error *warning)
 {
@@ -35,14 +32,6 @@ static bool fail(raiiaf_error *error, const char *name, const char *problem)
     error->status = RAIIAF_ERROR_UNSUPPORTED;
     g_snprintf(error->text, sizeof error->text, "%s: %s", name, problem);
     return false;
-}
-
-/* Of GEGL, buffers are all that is needed here: its hundreds of operations would take longer to load than most files.
- */
-void begin(void)
-{
-    g_setenv("GEGL_PATH", "", TRUE);
-    gegl_init(NULL, NULL);
 }
 
 /* ---- parasites ---- */
@@ -129,156 +118,6 @@ raiiaf_status open_kept(raiiaf_file **file, Image image, raiiaf_error *error)
     return status;
 }
 
-/* ---- what decides whether an image is unchanged: its pixels, and what else a PNG expresses ---- */
-
-#ifdef GIMP3
-typedef GimpLayer *Layer;
-#else
-typedef gint32 Layer;
-#undef GIMP_DRAWABLE
-#undef GIMP_ITEM
-#define GIMP_DRAWABLE(id) (id)
-#define GIMP_ITEM(id) (id)
-#define gimp_drawable_get_offsets gimp_drawable_offsets
-#define gimp_image_get_base_type gimp_image_base_type
-#define gimp_image_get_width gimp_image_width
-#define gimp_image_get_height gimp_image_height
-#endif
-
-static void describe_pixels(GString *key, GeglBuffer *buffer, const Babl *format)
-{
-    static const raiiaf_samples bytes = {RAIIAF_SAMPLES_8, 1, {0, 0, 0, -1}, false, false};
-    GeglRectangle band = *gegl_buffer_get_extent(buffer);
-    int end = band.y + band.height;
-    if (babl_format_is_palette(format))
-        format = babl_format("R'G'B'A u8");
-    size_t row = (size_t)band.width * (size_t)babl_format_get_bytes_per_pixel(format);
-    guint8 *data = g_malloc_n(row, BAND);
-    char digest[RAIIAF_DIGEST_SIZE] = "";
-    raiiaf_pixels *pixels;
-    if (raiiaf_pixels_begin(&pixels, (uint32_t)row, (uint32_t)band.height, 1, 8, NULL) == RAIIAF_OK) {
-        for (; band.y < end; band.y += band.height) {
-            band.height = MIN(BAND, end - band.y);
-            gegl_buffer_get(buffer, &band, 1.0, format, data, GEGL_AUTO_ROWSTRIDE, GEGL_ABYSS_NONE);
-            raiiaf_pixels_update_samples(pixels, &bytes, data, row * (size_t)band.height, 0);
-        }
-        raiiaf_pixels_end(pixels, digest);
-    }
-    g_string_append_printf(key, " %s %s", babl_format_get_encoding(format), digest);
-    g_free(data);
-}
-
-static void describe_layer(GString *key, Layer layer)
-{
-    gint x = 0, y = 0;
-    GeglBuffer *buffer = gimp_drawable_get_buffer(GIMP_DRAWABLE(layer));
-    gimp_drawable_get_offsets(GIMP_DRAWABLE(layer), &x, &y);
-    g_string_append_printf(key, "\nlayer %d %d %d %ld %d", x, y, (int)gimp_layer_get_mode(layer),
-                           lrint(1000 * gimp_layer_get_opacity(layer)), gimp_item_get_visible(GIMP_ITEM(layer)));
-    describe_pixels(key, buffer, gimp_drawable_get_format(GIMP_DRAWABLE(layer)));
-    g_object_unref(buffer);
-    if (gimp_layer_get_mask(layer) != NO_IMAGE) /* no image file gives a layer one, nor filters */
-        g_string_append(key, " mask");
-#ifdef GIMP3
-    GimpDrawableFilter **filters = gimp_drawable_get_filters(GIMP_DRAWABLE(layer));
-    g_string_append(key, filters && *filters ? " filters" : "");
-    g_free(filters);
-#endif
-}
-
-static void describe_bytes(GString *key, const char *name, const void *data, size_t size)
-{
-    char *sha256 = g_compute_checksum_for_data(G_CHECKSUM_SHA256, data, size);
-    g_string_append_printf(key, "\n%s %s", name, sha256);
-    g_free(sha256);
-}
-
-static void describe_metadata(GString *key, Image image)
-{
-    GimpColorProfile *profile = gimp_image_get_color_profile(image);
-    GimpMetadata *metadata = gimp_image_get_metadata(image);
-    char *text = metadata ? gimp_metadata_serialize(metadata) : NULL, *comment = text_of(image, "gimp-comment");
-    gsize size = 0;
-    const guint8 *icc = profile ? gimp_color_profile_get_icc_profile(profile, &size) : NULL;
-    if (icc)
-        describe_bytes(key, "profile", icc, size);
-    if (text)
-        describe_bytes(key, "metadata", text, strlen(text));
-    if (comment)
-        describe_bytes(key, "comment", comment, strlen(comment));
-    g_free(comment);
-    g_free(text);
-    g_clear_object(&metadata);
-    g_clear_object(&profile);
-}
-
-static char *describe_resolution(Image image)
-{
-    double x = 0, y = 0;
-    gimp_image_get_resolution(image, &x, &y);
-    return g_strdup_printf("%ldx%ld", lrint(1000 * x), lrint(1000 * y));
-}
-
-/* All but the resolution, with which a key begins. */
-static char *describe_image(Image image)
-{
-    GString *key = g_string_new(NULL);
-    g_string_printf(key, "\nimage %d %dx%d", (int)gimp_image_get_base_type(image), (int)gimp_image_get_width(image),
-                    (int)gimp_image_get_height(image));
-    describe_metadata(key, image);
-#ifdef GIMP3
-    GimpLayer **layers = gimp_image_get_layers(image);
-    for (size_t i = 0; layers && layers[i]; i++)
-        describe_layer(key, layers[i]);
-#else
-    int count = 0;
-    gint *layers = gimp_image_get_layers(image, &count);
-    for (int i = 0; i < count; i++)
-        describe_layer(key, layers[i]);
-#endif
-    g_free(layers);
-    return g_string_free(key, FALSE);
-}
-
-static void attach_key(Image image, const char *name, const char *resolution, const char *description)
-{
-    char *key = g_strconcat(resolution, description, NULL);
-    attach(image, name, key, strlen(key));
-    g_free(key);
-}
-
-static void remember_image(Image image)
-{
-    Image empty = gimp_image_new(1, 1, GIMP_RGB);
-    char *unknown = describe_resolution(empty), *resolution = describe_resolution(image);
-    char *description = describe_image(image);
-    attach_key(image, KEY, resolution, description);
-    if (strcmp(resolution, unknown) == 0)
-        attach_key(image, KEY_IMPORTED, "72000x72000", description);
-    gimp_image_delete(empty);
-    g_free(description);
-    g_free(resolution);
-    g_free(unknown);
-}
-
-static bool has_key(Image image, const char *name, const char *resolution, const char *description)
-{
-    char *key = text_of(image, name);
-    size_t size = strlen(resolution);
-    bool same = key && strncmp(key, resolution, size) == 0 && strcmp(key + size, description) == 0;
-    g_free(key);
-    return same;
-}
-
-static bool is_unchanged(Image image)
-{
-    char *resolution = describe_resolution(image), *description = describe_image(image);
-    bool same = has_key(image, KEY, resolution, description) || has_key(image, KEY_IMPORTED, resolution, description);
-    g_free(description);
-    g_free(resolution);
-    return same;
-}
-
 /* ---- loading ---- */
 
 /* Lets GIMP decode the image from memory that has a name: no file is left behind, whatever happens. */
@@ -296,7 +135,7 @@ static Image decode_bytes(const raiiaf_buffer *bytes, const char *procedure)
     return image;
 }
 
-static Image decode_image(const raiiaf_file *file, raiiaf_error *error)
+static Image decode_image(const raiiaf_file *file, bool interactive, raiiaf_error *error)
 {
     static const char *const procedures[] = {NULL, "file-png-load", "file-jpeg-load", "file-webp-load",
                                              "file-bmp-load"};
@@ -308,6 +147,12 @@ static Image decode_image(const raiiaf_file *file, raiiaf_error *error)
         return NO_IMAGE;
     Image image = decode_bytes(&bytes, procedures[info.format]);
     raiiaf_buffer_free(&bytes);
+#ifdef GIMP3
+    if (image != NO_IMAGE)
+        gimp_image_policy_rotate(image, interactive); /* as GIMP does next if it is a user who opens it */
+#else
+    (void)interactive;
+#endif
     if (image == NO_IMAGE)
         fail(error, raiiaf_name(file), _("GIMP can't decode the image in it; raiiaf extract --image hands it out"));
     return image;
@@ -318,7 +163,6 @@ static bool keep(const raiiaf_file *file, Image image, raiiaf_error *error)
     Parasites parasites = {image, NULL, 0, (double)raiiaf_file_size(file)};
     const raiiaf_store store = {&parasites, put_parasite, NULL, NULL};
     gimp_image_undo_disable(image);
-    remember_image(image);
     bool good = raiiaf_store_keep(file, &store, PARASITE_MOST, error) == RAIIAF_OK;
     gimp_image_undo_enable(image);
     return good;
@@ -339,14 +183,8 @@ Image load_file(const char *path, bool whole, bool interactive, raiiaf_error *er
     Image image = NO_IMAGE;
     begin_progress(_("Opening '%s'"), path);
     if (raiiaf_open_path(&file, path, &options, error) == RAIIAF_OK)
-        image = decode_image(file, error);
+        image = decode_image(file, interactive, error);
     begin_progress(_("Opening '%s'"), path); /* GIMP's own decoder told another name */
-#ifdef GIMP3
-    if (image != NO_IMAGE)
-        gimp_image_policy_rotate(image, interactive); /* as GIMP itself does next, which would look like an edit */
-#else
-    (void)interactive;
-#endif
     if (image != NO_IMAGE && whole && !keep(file, image, error)) {
         gimp_image_delete(image);
         image = NO_IMAGE;
@@ -354,6 +192,167 @@ Image load_file(const char *path, bool whole, bool interactive, raiiaf_error *er
     raiiaf_close(file);
     gimp_progress_update(1);
     return image;
+}
+
+/* ---- what decides whether an image is unchanged: its pixels, and what else a PNG expresses ---- */
+
+#ifdef GIMP3
+typedef GimpLayer *Layer;
+#else
+typedef gint32 Layer;
+#undef GIMP_DRAWABLE
+#undef GIMP_ITEM
+#define GIMP_DRAWABLE(id) (id)
+#define GIMP_ITEM(id) (id)
+#define gimp_drawable_get_offsets gimp_drawable_offsets
+#define gimp_image_get_base_type gimp_image_base_type
+#define gimp_image_get_width gimp_image_width
+#define gimp_image_get_height gimp_image_height
+#endif
+
+static bool same_pixels(GeglBuffer *a, GeglBuffer *b, const Babl *format)
+{
+    GeglRectangle band = *gegl_buffer_get_extent(a);
+    int end = band.y + band.height;
+    size_t row = (size_t)band.width * (size_t)babl_format_get_bytes_per_pixel(format);
+    guint8 *of_a = g_malloc_n(row, 2 * BAND), *of_b = of_a + row * BAND;
+    bool same = gegl_rectangle_equal(&band, gegl_buffer_get_extent(b));
+    for (; same && band.y < end; band.y += band.height) {
+        band.height = MIN(BAND, end - band.y);
+        gegl_buffer_get(a, &band, 1.0, format, of_a, GEGL_AUTO_ROWSTRIDE, GEGL_ABYSS_NONE);
+        gegl_buffer_get(b, &band, 1.0, format, of_b, GEGL_AUTO_ROWSTRIDE, GEGL_ABYSS_NONE);
+        same = memcmp(of_a, of_b, row * (size_t)band.height) == 0;
+    }
+    g_free(of_a);
+    return same;
+}
+
+/* In which to compare pixels: each palette has a format of its own. */
+static const Babl *format_of(Layer layer)
+{
+    const Babl *format = gimp_drawable_get_format(GIMP_DRAWABLE(layer));
+    return babl_format_is_palette(format) ? babl_format("R'G'B'A u8") : format;
+}
+
+/* Where a layer lies and how it is shown.  No image file gives it a mask or filters. */
+static char *describe_layer(Layer layer)
+{
+    gint x = 0, y = 0;
+    bool more = gimp_layer_get_mask(layer) != NO_IMAGE;
+#ifdef GIMP3
+    GimpDrawableFilter **filters = gimp_drawable_get_filters(GIMP_DRAWABLE(layer));
+    more = more || (filters && *filters);
+    g_free(filters);
+#endif
+    gimp_drawable_get_offsets(GIMP_DRAWABLE(layer), &x, &y);
+    return g_strdup_printf("%s %d %d %d %d %ld %d %d", babl_format_get_encoding(format_of(layer)),
+                           gimp_drawable_has_alpha(GIMP_DRAWABLE(layer)), x, y, (int)gimp_layer_get_mode(layer),
+                           lrint(1000 * gimp_layer_get_opacity(layer)), gimp_item_get_visible(GIMP_ITEM(layer)), more);
+}
+
+static bool same_texts(char *a, char *b)
+{
+    bool same = g_strcmp0(a, b) == 0;
+    g_free(a);
+    g_free(b);
+    return same;
+}
+
+static bool same_layer(Layer a, Layer b)
+{
+    if (!same_texts(describe_layer(a), describe_layer(b)))
+        return false;
+    GeglBuffer *of_a = gimp_drawable_get_buffer(GIMP_DRAWABLE(a)), *of_b = gimp_drawable_get_buffer(GIMP_DRAWABLE(b));
+    bool same = same_pixels(of_a, of_b, format_of(a));
+    g_object_unref(of_a);
+    g_object_unref(of_b);
+    return same;
+}
+
+static Layer *layers_of(Image image, int *count)
+{
+#ifdef GIMP3
+    GimpLayer **layers = gimp_image_get_layers(image);
+    for (*count = 0; layers && layers[*count];)
+        ++*count;
+    return layers;
+#else
+    return gimp_image_get_layers(image, count);
+#endif
+}
+
+static bool same_layers(Image a, Image b)
+{
+    int count, count_b;
+    Layer *of_a = layers_of(a, &count), *of_b = layers_of(b, &count_b);
+    bool same = count == count_b;
+    for (int i = 0; same && i < count; i++)
+        same = same_layer(of_a[i], of_b[i]);
+    g_free(of_a);
+    g_free(of_b);
+    return same;
+}
+
+static char *metadata_of(Image image)
+{
+    GimpMetadata *metadata = gimp_image_get_metadata(image);
+    char *text = metadata ? gimp_metadata_serialize(metadata) : NULL;
+    g_clear_object(&metadata);
+    return text;
+}
+
+static bool same_profile(Image a, Image b)
+{
+    GimpColorProfile *of_a = gimp_image_get_color_profile(a), *of_b = gimp_image_get_color_profile(b);
+    bool same = of_a && of_b ? gimp_color_profile_is_equal(of_a, of_b) : of_a == of_b;
+    g_clear_object(&of_a);
+    g_clear_object(&of_b);
+    return same;
+}
+
+static bool has_resolution(Image image, double x, double y)
+{
+    double has_x = 0, has_y = 0;
+    gimp_image_get_resolution(image, &has_x, &has_y);
+    return lrint(1000 * has_x) == lrint(1000 * x) && lrint(1000 * has_y) == lrint(1000 * y); /* XCF rounds it */
+}
+
+/* Where a file tells no resolution, an image has that of a new one at first, and 72 dpi if it was a user who opened it,
+   and not a script. */
+static bool same_resolution(Image image, Image original)
+{
+    double x = 0, y = 0;
+    gimp_image_get_resolution(original, &x, &y);
+    if (has_resolution(image, x, y))
+        return true;
+    Image fresh = gimp_image_new(1, 1, GIMP_RGB);
+    bool unknown = has_resolution(fresh, x, y);
+    gimp_image_delete(fresh);
+    return unknown && has_resolution(image, 72, 72);
+}
+
+static bool same_image(Image image, Image original)
+{
+    return gimp_image_get_base_type(image) == gimp_image_get_base_type(original) &&
+           gimp_image_get_width(image) == gimp_image_get_width(original) &&
+           gimp_image_get_height(image) == gimp_image_get_height(original) && same_resolution(image, original) &&
+           same_texts(metadata_of(image), metadata_of(original)) && same_profile(image, original) &&
+           same_texts(text_of(image, "gimp-comment"), text_of(original, "gimp-comment")) &&
+           same_layers(image, original);
+}
+
+/* Whether it still is what the file's own image gives. */
+static bool is_unchanged(Image image, const raiiaf_file *file)
+{
+    raiiaf_error error = {0};
+    /* Of GEGL only buffers are needed: to load its hundreds of operations would take longer than to save most files. */
+    g_setenv("GEGL_PATH", "", TRUE);
+    gegl_init(NULL, NULL);
+    Image original = decode_image(file, false, &error);
+    bool same = original != NO_IMAGE && same_image(image, original);
+    if (original != NO_IMAGE)
+        gimp_image_delete(original);
+    return same;
 }
 
 /* ---- exporting ---- */
@@ -427,7 +426,7 @@ bool export_file(Image image, Drawable drawable, const char *path, const Wishes 
     begin_progress(_("Exporting '%s'"), path);
     raiiaf_status status = open_kept(&file, image, error);
     bool good = status == RAIIAF_OK || status == RAIIAF_ERROR_MISSING;
-    if (good && (!file || wishes->encode || raiiaf_image_chunk(file) == RAIIAF_NONE || !is_unchanged(image)))
+    if (good && (!file || wishes->encode || raiiaf_image_chunk(file) == RAIIAF_NONE || !is_unchanged(image, file)))
         good = put_image(&file, image, drawable, wishes, error);
     begin_progress(_("Exporting '%s'"), path);
     char *version = gimp_version(), *tool = g_strconcat("GIMP ", version, NULL);

@@ -64,8 +64,6 @@ char *host_encode(Image image, Drawable drawable, int compression);
 
 /* ---- raiiaf-gimp.c ---- */
 
-void begin(void); /* before anything else */
-
 /* `whole`: with all that came with the picture, of which a thumbnail needs nothing.  `interactive`: a user opens it.
    NO_IMAGE and an error if it fails, here and below. */
 Image load_file(const char *path, bool whole, bool interactive, raiiaf_error *error);

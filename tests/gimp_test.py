@@ -323,7 +323,8 @@ class GimpCase:
         self.assertIn(b"cats", chunk("exif", b"eXIf") + bytes.fromhex("".join(  # 2.10 writes it as ImageMagick does
             chunk("exif", b"zTXt") and zlib.decompress(chunk("exif", b"zTXt").split(b"\0", 2)[2]).decode().split("\n")[3:])))
         self.assertIn(b"painted", chunk("comment", b"tEXt", b"iTXt"))
-        self.assertEqual(chunk("resolution", b"iCCP"), b"")  # none that it didn't have
+        if self.gimp.three:  # 2.10 writes its own sRGB where there is none
+            self.assertEqual(chunk("resolution", b"iCCP"), b"")
 
     # ---- edits ----
 
