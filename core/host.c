@@ -253,6 +253,38 @@ raiiaf_status raiiaf_carry_make(const raiiaf_file *file, raiiaf_cache *cache, co
     return status;
 }
 
+static void let_go(void *user)
+{
+    raiiaf_buffer_free(user);
+    free(user);
+}
+
+raiiaf_status raiiaf_carry_open(raiiaf_cache *cache, const char *origin, const void *beside, size_t size, bool stripped,
+                                const char *name, raiiaf_file **file, raiiaf_file **shown, raiiaf_error *error)
+{
+    raiiaf_buffer capsule = {0};
+    *file = *shown = NULL;
+    rf_error_clear(error);
+    bool kept = raiiaf_cache_get(cache, origin, &capsule);
+    /* The whole one, if the image bears less of it, or by its reader's wish nothing. */
+    bool whole = kept && (beside ? *origin != 'a' : *origin == 'n' && !stripped);
+    if (!kept && !beside)
+        return RAIIAF_OK;
+    if (beside && !whole) {
+        raiiaf_buffer_free(&capsule);
+        return raiiaf_open_memory(file, beside, size, name, NULL, error);
+    }
+    raiiaf_source source;
+    raiiaf_buffer *held = malloc(sizeof *held);
+    if (!held) {
+        raiiaf_buffer_free(&capsule);
+        return rf_fail_memory(error, name);
+    }
+    *held = capsule;
+    raiiaf_source_memory(&source, held->data, held->size, name, let_go, held);
+    return raiiaf_open(whole ? file : shown, &source, NULL, error);
+}
+
 raiiaf_status raiiaf_capsule_unite(raiiaf_file *capsule, raiiaf_cache *cache, const char *digest, const void *traits,
                                    size_t size, bool *unchanged, raiiaf_error *error)
 {

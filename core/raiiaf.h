@@ -697,6 +697,13 @@ RAIIAF_API raiiaf_status raiiaf_carry_make(const raiiaf_file *file, raiiaf_cache
                                            raiiaf_buffer *beside, char origin[RAIIAF_ORIGIN_SIZE],
                                            raiiaf_error *error);
 
+/* Back: *file is the capsule of an image that bears `beside` (NULL: nothing) and `origin` (NULL: nothing), the whole one
+   where the cache still has it, or NULL.  Then *shown is what the image showed of it when it was read, where that is
+   known.  `stripped` says that the image was meant to bear nothing any more.  `beside` has to stay until *file is
+   closed. */
+RAIIAF_API raiiaf_status raiiaf_carry_open(raiiaf_cache *cache, const char *origin, const void *beside, size_t size,
+                                           bool stripped, const char *name, raiiaf_file **file, raiiaf_file **shown,
+                                           raiiaf_error *error);
 /* ...and at writing, raiiaf_capsule_join with the image chunk that raiiaf_check_begin left in the cache.  *unchanged
    tells whether that is the picture of this digest and these traits (NULL: it isn't, whatever they are), so that
    nothing has to be done; else raiiaf_image_set comes next. */

@@ -571,27 +571,19 @@ static bool join(call *c)
 }
 
 /* A file around an image that has no capsule: what is known of it, nothing invented. */
-static bool import(call *c)
+static bool import(call *c, const raiiaf_file *shown)
 {
     char path[MagickPathExtent];
-    raiiaf_file *shown = NULL;
-    raiiaf_buffer capsule;
+    bool same = false, stripped = is_stripped(c), ours = GetImageArtifact(c->image, ORIGIN) != NULL;
     raiiaf_beside beside = {path, may_read};
     raiiaf_import_options options = {.modified = -1, .sidecar_user = &beside};
-    const char *id = GetImageArtifact(c->image, ORIGIN);
-    bool come = raiiaf_cache_get(cache, id, &capsule), same = false;
-    if (!id && !is_stripped(c) && !skips_profile(c) && find_source(c, path, &options)) {
+    if (!ours && !stripped && !skips_profile(c) && find_source(c, path, &options)) {
         options.sidecar = raiiaf_source_beside;
         if (IsOptionMember(c->image->magick, "PNG*,JPEG,JPG,WEBP") != MagickFalse)
             c->file = read_source(c, &options, &same);
     }
     /* Properties that merely outlived their capsule (-strip, +profile) describe nothing any more. */
-    bool good = (!come || !raiiaf_open_memory(&shown, capsule.data, capsule.size, "", NULL, &c->error)) &&
-                (same || put_image(c, "", &options)) &&
-                ((!shown && (id || is_stripped(c))) || apply_properties(c, shown));
-    raiiaf_close(shown);
-    raiiaf_buffer_free(&capsule);
-    return good;
+    return (same || put_image(c, "", &options)) && ((!shown && (ours || stripped)) || apply_properties(c, shown));
 }
 
 /* Whether the image goes to a plain file; its name, where frames are numbered, becomes the one that OpenBlob makes. */
@@ -616,11 +608,13 @@ static bool is_plain_target(const ImageInfo *info, Image *image WITH(ExceptionIn
     return stat(image->filename, &status) != 0 || S_ISREG(status.st_mode);
 }
 
-static bool save(call *c, const char *tool)
+static bool save(call *c)
 {
+    static const char tool[] = "ImageMagick " MagickLibVersionText MagickLibAddendum;
     Image *image = c->image;
     raiiaf_buffer bytes;
-    raiiaf_save_options options = {.tool = tool,
+    raiiaf_save_options options = {.tool =
+                                       raiiaf_capsule_image_sha256(c->file) ? tool : NULL, /* it was a file before */
                                    .drop_latents = is_defined(c, PREFIX "latents", "drop"),
                                    .threads = (unsigned)GetMagickResourceLimit(ThreadResource),
                                    .progress = on_progress,
@@ -649,23 +643,17 @@ static MagickBooleanType WriteRAIIAFImage(const ImageInfo *image_info, Image *im
     ExceptionInfo *exception = &image->exception;
 #endif
     call c = {.info = image_info, .image = image, .exception = exception};
-    raiiaf_buffer capsule = {0};
+    raiiaf_file *shown = NULL;
     const StringInfo *profile = GetImageProfile(image, "raiiaf");
-    const char *id = GetImageArtifact(image, ORIGIN);
-    if (id && (profile ? *id != 'a' : *id == 'n' && !is_stripped(&c))) /* not "all", or "none" */
-        raiiaf_cache_get(cache, id, &capsule);
-    if (!capsule.size && profile)
-        capsule = (raiiaf_buffer){GetStringInfoDatum(profile), GetStringInfoLength(profile), NULL};
-    bool good =
-        check_defines(&c) &&
-        (capsule.size
-             ? !raiiaf_open_memory(&c.file, capsule.data, capsule.size, image->filename, NULL, &c.error) && join(&c)
-             : import(&c)) &&
-        save(&c, raiiaf_capsule_image_sha256(c.file) ? "ImageMagick " MagickLibVersionText MagickLibAddendum : NULL);
+    bool good = check_defines(&c) &&
+                !raiiaf_carry_open(cache, GetImageArtifact(image, ORIGIN), profile ? GetStringInfoDatum(profile) : NULL,
+                                   profile ? GetStringInfoLength(profile) : 0, is_stripped(&c), image->filename,
+                                   &c.file, &shown, &c.error) &&
+                (c.file ? join(&c) : import(&c, shown)) && save(&c);
     if (!good)
         pass_on(&c, CoderError);
-    raiiaf_close(c.file); /* which looks at it until then */
-    raiiaf_buffer_free(&capsule);
+    raiiaf_close(shown);
+    raiiaf_close(c.file);
     return good ? MagickTrue : MagickFalse;
 }
 
