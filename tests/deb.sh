@@ -65,10 +65,10 @@ identify thumbnail.png | grep 256x171
 save='(let* ((image (car (gimp-file-load RUN-NONINTERACTIVE "x.raiiaf" "x.raiiaf"))))'
 if [ -x /usr/bin/gimp-console-3.0 ]; then
     save='(let* ((image (car (gimp-file-load RUN-NONINTERACTIVE "x.raiiaf"))))'
-    timeout 120 gimp-console-3.0 -n -i -d -f -s -c --batch-interpreter=plug-in-script-fu-eval \
+    timeout 300 gimp-console-3.0 -n -i -d -f -s -c --batch-interpreter=plug-in-script-fu-eval \
         -b "$save (gimp-file-save RUN-NONINTERACTIVE image \"gimp.png\"))" --quit
 else
-    timeout 120 gimp-console-2.10 -n -i -d -f -s -c \
+    timeout 300 gimp-console-2.10 -n -i -d -f -s -c \
         -b "$save (gimp-file-save RUN-NONINTERACTIVE image (car (gimp-image-get-active-drawable image)) \"gimp.png\" \"gimp.png\"))" \
         -b '(gimp-quit 0)'
 fi
