@@ -65,7 +65,11 @@ bool load(const char *path, void **data, size_t *size);
 bool save(const raiiaf_file *file, const char *path, const raiiaf_save_options *options);
 /* Writes two pieces, one after the other, whole or not at all. */
 bool write_output(const char *path, const raiiaf_buffer *head, const raiiaf_buffer *body);
+/* The same to a sink, which is ended; `path` is for messages. */
+bool fill_sink(const raiiaf_sink *sink, const char *path, const raiiaf_buffer *head, const raiiaf_buffer *body);
 bool same_file(const char *a, const char *b);
+/* Makes the folders that a file's path names; false with errno. */
+bool make_folders(const char *path);
 /* Source and sink over a descriptor, which stays the caller's. */
 void sink_descriptor(raiiaf_sink *sink, int *descriptor, const char *name);
 bool source_descriptor(raiiaf_source *source, int *descriptor, const char *name);

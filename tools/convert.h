@@ -61,8 +61,6 @@ enum choice {
 
 /* Where the conversion of a file goes, or is already; free *target. */
 enum choice target_choose(const struct plan *plan, const struct source *source, char **target);
-/* Makes the folders that a file's path names. */
-bool make_folders(const char *path);
 /* Whether the image in the file at `target` is, verified, the one of this SHA-256. */
 bool target_holds(const char *target, const char *sha256);
 

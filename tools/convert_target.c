@@ -172,20 +172,7 @@ enum choice target_choose(const struct plan *plan, const struct source *source, 
     return best;
 }
 
-/* ---- folders, and a last look ---- */
-
-bool make_folders(const char *path)
-{
-    char *folder = checked(strdup(path)), *slash = folder;
-    bool good = true;
-    while (good && (slash = strchr(slash + 1, '/')) != NULL) {
-        *slash = 0;
-        good = mkdir(folder, 0777) == 0 || errno == EEXIST;
-        *slash = '/';
-    }
-    free(folder);
-    return good;
-}
+/* ---- a last look ---- */
 
 bool target_holds(const char *target, const char *sha256)
 {

@@ -91,27 +91,6 @@ static int compare_paths(const void *a, const void *b)
     return strcmp(a, b);
 }
 
-/* Whether an output may be written there; those of this call never replace each other. */
-static bool is_free(const struct job *job, const char *path)
-{
-    struct stat about;
-    return lstat(path, &about) != 0 || (job->overwrite && tfind(path, &job->written, compare_paths) == NULL);
-}
-
-static bool make_folders(const char *path)
-{
-    char *copy = checked(strdup(path));
-    bool good = true;
-    for (char *slash = copy; good && (slash = strchr(slash + 1, '/')) != NULL; *slash = '/') {
-        *slash = 0;
-        good = mkdir(copy, 0777) == 0 || errno == EEXIST;
-    }
-    if (!good)
-        report(_("%s can't be made: %s"), copy, strerror(errno));
-    free(copy);
-    return good;
-}
-
 /* Gives an image the time stamp that it had. */
 static void restore_time(const raiiaf_file *file, const char *path)
 {
@@ -127,19 +106,51 @@ static void restore_time(const raiiaf_file *file, const char *path)
     utimensat(AT_FDCWD, path, times, 0);
 }
 
+static bool place_failed(raiiaf_pending *pending, const char *path, const raiiaf_error *error)
+{
+    if (strcmp(error->id, "exists") == 0)
+        report(_("%s is there already and stays; --overwrite replaces it"), path);
+    else
+        report_error(error);
+    raiiaf_pending_drop(pending);
+    return false;
+}
+
+/* Outputs of this call never replace each other.  Those in a folder come to disk together, in the end. */
 static bool write_to(struct job *job, const raiiaf_file *file, const char *path, const raiiaf_buffer *bytes)
 {
     const raiiaf_buffer nothing = {0};
-    if (!is_free(job, path)) {
-        report(_("%s is there already and stays; --overwrite replaces it"), path);
+    raiiaf_pending *pending = NULL;
+    raiiaf_error error;
+    raiiaf_sink sink;
+    bool replace = job->overwrite && tfind(path, &job->written, compare_paths) == NULL;
+    if (!make_folders(path)) {
+        report(_("%s can't be written: %s"), path, strerror(errno));
         return false;
     }
-    if (!make_folders(path) || !write_output(path, &nothing, bytes))
+    if (raiiaf_sink_pending(&sink, path, 0666, &pending, &error) != RAIIAF_OK)
+        return place_failed(NULL, path, &error);
+    if (!fill_sink(&sink, path, &nothing, bytes))
         return false;
+    if ((!job->folder && raiiaf_pending_sync(&pending, 1, &error) != RAIIAF_OK) ||
+        raiiaf_pending_place(pending, path, replace, &error) != RAIIAF_OK)
+        return place_failed(pending, path, &error);
     checked(tsearch(checked(strdup(path)), &job->written, compare_paths));
     if (job->form == RAIIAF_EXPORT_PNG)
         restore_time(file, path);
     return true;
+}
+
+/* Brings the output folder to disk. */
+static bool sync_output(const char *path)
+{
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool good = folder < 0 ? errno == ENOENT : syncfs(folder) == 0; /* nothing went there */
+    if (!good)
+        report(_("%s can't be written: %s"), path, strerror(errno));
+    if (folder >= 0)
+        close(folder);
+    return good;
 }
 
 /* Another name in the folder of `path`; free it. */
@@ -170,6 +181,13 @@ static bool write_below(struct job *job, const raiiaf_file *file, const char *be
     free(name);
     free(path);
     return good;
+}
+
+/* Whether there is something that is written to as it is: a pipe, say. */
+static bool is_special(const char *path)
+{
+    struct stat about;
+    return stat(path, &about) == 0 && !S_ISREG(about.st_mode);
 }
 
 /* Texts for people and programs to read one after the other; what raiiaf scan prints begins with the file's name,
@@ -224,7 +242,7 @@ static bool export(struct job *job, const char *path, const char *below)
                            job->form == RAIIAF_EXPORT_PNG ? endings_of(info.format) : endings[job->form], &bytes);
     else if (good && is_standard(job->output) && job->form != RAIIAF_EXPORT_PNG)
         print_text(job, path, &bytes);
-    else if (good && is_standard(job->output))
+    else if (good && (is_standard(job->output) || is_special(job->output)))
         good = write_output(job->output, &(raiiaf_buffer){0}, &bytes);
     else if (good)
         good = write_to(job, file, job->output, &bytes);
@@ -337,8 +355,11 @@ int export_run(int argc, char **argv)
     int status = parse(argc, argv, &job);
     if (status < 0)
         status = check(argc, argv, &job);
-    if (status < 0)
-        status = export_all(&job, argv + optind) ? EXIT_WELL : EXIT_WRONG;
+    if (status < 0) {
+        bool good = export_all(&job, argv + optind);
+        good = (!job.folder || sync_output(job.output)) && good;
+        status = good ? EXIT_WELL : EXIT_WRONG;
+    }
     tdestroy(job.written, free);
     return status;
 }

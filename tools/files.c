@@ -160,20 +160,36 @@ bool save(const raiiaf_file *file, const char *path, const raiiaf_save_options *
     return true;
 }
 
-bool write_output(const char *path, const raiiaf_buffer *head, const raiiaf_buffer *body)
+bool fill_sink(const raiiaf_sink *sink, const char *path, const raiiaf_buffer *head, const raiiaf_buffer *body)
 {
-    raiiaf_sink sink;
-    if (!open_output(&sink, path))
-        return false;
     errno = 0;
-    bool written = sink.write(sink.user, head->data, head->size) && sink.write(sink.user, body->data, body->size);
+    bool written = sink->write(sink->user, head->data, head->size) && sink->write(sink->user, body->data, body->size);
     if (!written) {
         int reason = errno;
-        sink.abort(sink.user);
+        sink->abort(sink->user);
         errno = reason;
     }
-    if (written && sink.commit(sink.user))
+    if (written && sink->commit(sink->user))
         return true;
     report(_("%s can't be written: %s"), path, errno != 0 ? strerror(errno) : _("unknown reason"));
     return false;
+}
+
+bool write_output(const char *path, const raiiaf_buffer *head, const raiiaf_buffer *body)
+{
+    raiiaf_sink sink;
+    return open_output(&sink, path) && fill_sink(&sink, path, head, body);
+}
+
+bool make_folders(const char *path)
+{
+    char *folder = checked(strdup(path)), *slash = folder;
+    bool good = true;
+    while (good && (slash = strchr(slash + 1, '/')) != NULL) {
+        *slash = 0;
+        good = mkdir(folder, 0777) == 0 || errno == EEXIST;
+        *slash = '/';
+    }
+    free(folder);
+    return good;
 }
