@@ -93,7 +93,6 @@ struct Dataset final : GDALPamDataset {
         return good ? CE_None : CE_Failure;
     }
     bool load();
-
     CPLString image_name;
     raiiaf_buffer image_bytes = {};
     Memory samples; /* band after band */
@@ -101,7 +100,6 @@ struct Dataset final : GDALPamDataset {
 
 struct Band final : GDALPamRasterBand {
     Dataset *dataset;
-
     Band(Dataset *of, GDALDataType type) : dataset(of)
     {
         eDataType = type;
@@ -554,8 +552,7 @@ GDALDataset *create_copy(const char *name, GDALDataset *source, int strict, char
     if (good && !same && (bands < 1 || bands > 4 || (type != GDT_Byte && type != GDT_UInt16)))
         good = fail("RAIIAF takes 1 to 4 bands of Byte or UInt16, not %s; -co LATENT=FILE adds a latent",
                     CPLSPrintf("%d of %s", bands, GDALGetDataTypeName(type)), CPLE_NotSupported);
-    if (same)
-        known.handle = ours->handle;
+    known.handle = same ? ours->handle : nullptr;
     good = good && (same ? known.open_file(raiiaf_name(ours->file.get())) : find_known(source, &known));
     same = same || (good && known.GetRasterCount() && same_picture(source, &known));
     void *part = GDALCreateScaledProgress(0, same ? 0.01 : 0.8, step, &ask),
@@ -582,10 +579,9 @@ extern "C" CPL_DLL void GDALRegister_RAIIAF()
 {
     if (!GDAL_CHECK_VERSION("RAIIAF") || GDALGetDriverByName("RAIIAF"))
         return;
-    CPLString list = "<CreationOptionList><Option name='METADATA' type='string' description='JSON file in the form of "
-                     "a manifest'/><Option name='LATENT' type='string' description='[KEY=]FILE, a raster or .npy; can "
-                     "be given several times'/><Option name='FLOAT16' type='boolean' description='store latents as "
-                     "float16: half the size, and lossy'/>";
+    CPLString list = "<CreationOptionList><Option name='METADATA' type='string' description='a manifest, in JSON'/>"
+                     "<Option name='LATENT' type='string' description='[KEY=]FILE, a raster or .npy; repeatable'/>"
+                     "<Option name='FLOAT16' type='boolean' description='store latents as float16, which is lossy'/>";
     for (auto &name : settings)
         list += CPLSPrintf("<Option name='%s' type='string'/>", name[1]);
     GDALDriver *driver = new GDALDriver;
