@@ -47,12 +47,12 @@ typedef struct Wishes {
 #define TIP_DROP _("A smaller file, from which nobody can take up the picture's making again")
 #define TITLE_FLOAT16 _("Latents as _float16 (lossy)")
 #define TIP_FLOAT16 _("Halves the latents by rounding float32 to float16, which loses precision for good")
-#define TITLE_EFFORT _("_Compression:")
+#define TITLE_EFFORT _("Co_mpression:")
 #define TIP_EFFORT _("How long to try for a smaller file. It is lossless either way")
 #define EFFORT_NORMAL _("Normal")
 #define EFFORT_FAST _("Fast")
 #define EFFORT_SMALLEST _("Smallest file")
-#define TITLE_ENCODE _("_Encode the picture anew in any case")
+#define TITLE_ENCODE _("Encode the picture _anew in any case")
 #define TIP_ENCODE _("Writes a new PNG even if nothing was changed, instead of the bytes that were opened")
 
 /* ---- a front end's ---- */
