@@ -694,12 +694,11 @@ typedef enum raiiaf_carry { RAIIAF_CARRY_ALL = 0, RAIIAF_CARRY_MANIFEST, RAIIAF_
 #define RAIIAF_ORIGIN_SIZE 32
 RAIIAF_API raiiaf_status raiiaf_carry_make(const raiiaf_file *file, raiiaf_cache *cache, const char *pixel_digest,
                                            const void *traits, size_t size, raiiaf_carry carry, unsigned flags,
-                                           raiiaf_buffer *beside, char origin[RAIIAF_ORIGIN_SIZE],
-                                           raiiaf_error *error);
+                                           raiiaf_buffer *beside, char origin[RAIIAF_ORIGIN_SIZE], raiiaf_error *error);
 
-/* Back: *file is the capsule of an image that bears `beside` (NULL: nothing) and `origin` (NULL: nothing), the whole one
-   where the cache still has it, or NULL.  Then *shown is what the image showed of it when it was read, where that is
-   known.  `stripped` says that the image was meant to bear nothing any more.  `beside` has to stay until *file is
+/* Back: *file is the capsule of an image that bears `beside` (NULL: nothing) and `origin` (NULL: nothing), the whole
+   one where the cache still has it, or NULL.  Then *shown is what the image showed of it when it was read, where that
+   is known.  `stripped` says that the image was meant to bear nothing any more.  `beside` has to stay until *file is
    closed. */
 RAIIAF_API raiiaf_status raiiaf_carry_open(raiiaf_cache *cache, const char *origin, const void *beside, size_t size,
                                            bool stripped, const char *name, raiiaf_file **file, raiiaf_file **shown,
