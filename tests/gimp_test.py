@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import zlib
 
@@ -186,6 +187,46 @@ class Gimp:
     def run(self, *steps, files=(), seconds=1200):
         done = subprocess.run(**self.command(*steps, files=files), timeout=seconds, check=False)
         return done.returncode, done.stdout.decode("utf-8", "replace")
+
+
+class Screen:
+    """An X server in which windows of a GIMP's plug-ins open, and somebody who types."""
+
+    def __init__(self):
+        read_end, write_end = os.pipe()
+        self.server = subprocess.Popen(["Xvfb", "-displayfd", str(write_end), "-screen", "0", "800x640x24", "-nolisten",
+                                        "tcp"], pass_fds=[write_end], stderr=subprocess.DEVNULL)
+        os.close(write_end)
+        with os.fdopen(read_end) as file:
+            self.display = ":" + file.readline().strip()
+
+    def xdotool(self, *arguments):
+        done = subprocess.run(["xdotool", *arguments], env=dict(os.environ, DISPLAY=self.display), check=False,
+                              capture_output=True)
+        return done.stdout.decode().split()
+
+    def wait(self, title, there, seconds=300):
+        """For a window to come, which is returned, or to go."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            windows = self.xdotool("search", "--onlyvisible", "--name", title)
+            if bool(windows) == there:
+                return windows[0] if there else None
+            time.sleep(0.1)
+        raise AssertionError(f"the window {title} {'never came' if there else 'stays'}")
+
+    def answer(self, title, *keys):
+        """Types into the next window of this title, which then closes."""
+        self.xdotool("windowfocus", "--sync", self.wait(title, True))
+        time.sleep(1)  # no event says that it is ready for keys
+        for key in keys:
+            self.xdotool(*(["type", key[5:]] if key.startswith("text:") else ["key", key]))
+            time.sleep(0.3)
+        self.wait(title, False)
+
+    def close(self):
+        self.server.terminate()
+        self.server.wait()
 
 
 class GimpCase:
@@ -543,6 +584,52 @@ class GimpCase:
         self.assertEqual(max(sizes), 64 << 20)
         self.assertEqual(sum(sizes), os.path.getsize(self.path("long.raiiaf")))
         self.assertEqual(read(self.path("long.xcf.raiiaf")), read(self.path("long.raiiaf")))
+
+    # ---- dialogs ----
+
+    def test_dialogs(self):
+        for tool in ["Xvfb", "xdotool"]:
+            if not shutil.which(tool):
+                self.skipTest(f"no dialogs without {tool}")
+        interactive = "RUN-INTERACTIVE image (first-of image)"
+        info_call = f"(plug-in-raiiaf-info {interactive})"
+        export_call = f"(file-raiiaf-export {interactive} $out $out 1 1 2 1)"
+        if self.gimp.three:
+            info_call = """(plug-in-raiiaf-info #:run-mode RUN-INTERACTIVE #:image image
+  #:drawables (car (gimp-image-get-selected-drawables image)))"""
+            export_call = "(file-raiiaf-export #:run-mode RUN-INTERACTIVE #:image image #:file $out)"
+        script = (f"(let ((image (load $file))) {info_call} (save image $prompt) (save image $png) {export_call}"
+                  f" {export_call.replace('$out', '$none')})")
+        names = {"file": SAMPLE, "prompt": self.path("typed.raiiaf"), "png": self.path("typed.png"),
+                 "out": self.path("dialog.raiiaf"), "none": self.path("cancelled.raiiaf")}
+        for name, path in names.items():
+            script = script.replace("$" + name, quote(path))
+        screen = Screen()
+        self.addCleanup(screen.close)
+        command = self.gimp.command(script)
+        command["args"][0] = command["args"][0].replace("-console", "")
+        command["env"]["DISPLAY"] = screen.display
+        gimp = subprocess.Popen(**command)
+        self.addCleanup(gimp.stdout.close)
+        self.addCleanup(gimp.wait)
+        self.addCleanup(gimp.kill)
+        publish = ["alt+w"] if self.gimp.three else []
+        # The prompt is typed anew; what is then copied as text goes after the negative prompt.
+        screen.answer("Generation Info", "Tab", "ctrl+a", "text:a red fox", *publish, "alt+t", "shift+Tab",
+                      *["shift+Tab"] * len(publish), "ctrl+End", "ctrl+v", "alt+o")
+        screen.answer("Export Image", "alt+e" if self.gimp.three else "Return")
+        screen.answer("Export Image", "Escape")
+        output = gimp.communicate(timeout=300)[0].decode("utf-8", "replace")
+        told = settings(info(self.path("typed.raiiaf")))
+        self.assertEqual(told["prompt"], "a red fox", output)
+        self.assertRegex(told["negative_prompt"], "^people, text, frame.*a red fox\nNegative prompt: .*\nSteps: 28, ")
+        self.assertEqual(read(self.path("dialog.raiiaf"))[:6], b"raiiaf")
+        self.assertEqual(settings(info(self.path("dialog.raiiaf"))), told)
+        self.assertEqual([latent["dtype"] for latent in info(self.path("dialog.raiiaf"))["latents"]],
+                         [latent["dtype"] for latent in info(SAMPLE)["latents"]])
+        self.assertFalse(os.path.exists(self.path("cancelled.raiiaf")))
+        texts = png_chunks(read(self.path("typed.png")))[0].get(b"iTXt", b"")
+        self.assertEqual(b"parameters\0" in texts and b"a red fox" in texts, self.gimp.three)
 
     # ---- all of it ----
 
