@@ -231,7 +231,7 @@ static bool member(const record *r, const char *name, rf_span *value)
 static raiiaf_status read_size(const record *r, const char *name, uint64_t *number)
 {
     rf_span value;
-    char message[96];
+    char message[256];
     if (member(r, name, &value) && rf_json_uint64(r->file->text.data, value, number))
         return RAIIAF_OK;
     snprintf(message, sizeof message, _("its record has no whole number \"%s\""), name);
@@ -286,7 +286,7 @@ static raiiaf_status check_range(const record *r)
 {
     const raiiaf_chunk_info *info = &r->chunk->info;
     uint64_t end, size = r->file->source.size;
-    char message[160];
+    char message[512];
     if (rf_add(info->offset, info->stored_size, &end) && end <= size)
         return RAIIAF_OK;
     snprintf(message, sizeof message,
