@@ -684,9 +684,10 @@ class Interruptions(Case):
             os.link(first, self.path(f"in/{i}.png"))
 
     def interrupt(self, number):
-        """Ends a conversion in its middle."""
+        """Ends a conversion in its middle.  In what a shell runs in the background, SIGINT is ignored."""
         call = subprocess.Popen([RAIIAF, "convert", "-j", "1", "-o", "out", "in"], cwd=self.folder,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         while call.poll() is None and not (os.path.isdir(self.path("out")) and os.listdir(self.path("out"))):
             time.sleep(0.001)
         call.send_signal(number)
