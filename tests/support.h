@@ -397,6 +397,27 @@ inline std::string plain_png(uint32_t width, uint32_t height, uint8_t red, uint8
     return out;
 }
 
+// An environment variable for the time being.
+class Variable
+{
+  public:
+    Variable(const char *name_, const char *value) : name(name_), had(std::getenv(name_) ? std::getenv(name_) : "")
+    {
+        setenv(name, value, 1);
+    }
+    ~Variable()
+    {
+        if (had.empty())
+            unsetenv(name);
+        else
+            setenv(name, had.c_str(), 1);
+    }
+
+  private:
+    const char *name;
+    std::string had;
+};
+
 } // namespace test
 
 #endif

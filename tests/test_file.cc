@@ -58,26 +58,7 @@ void set(raiiaf_file *file, const char *path, const std::string &json)
     ASSERT_GOOD(raiiaf_set(file, path, json.data(), json.size(), &error));
 }
 
-// An environment variable for the time being.
-class Variable
-{
-  public:
-    Variable(const char *name_, const char *value) : name(name_), had(std::getenv(name_) ? std::getenv(name_) : "")
-    {
-        setenv(name, value, 1);
-    }
-    ~Variable()
-    {
-        if (had.empty())
-            unsetenv(name);
-        else
-            setenv(name, had.c_str(), 1);
-    }
-
-  private:
-    const char *name;
-    std::string had;
-};
+using test::Variable;
 
 // ---- sources
 

@@ -305,6 +305,7 @@ void expect_settings(const raiiaf_file *file, const Scan &scan)
 
 TEST(Legacy, ConvertsWithoutLosingAByte)
 {
+    test::Variable now("SOURCE_DATE_EPOCH", "1700000000"); /* the next conversion may fall into the next second */
     for (const Sample &sample : samples()) {
         SCOPED_TRACE(sample.path);
         std::string image = test::slurp(sample.path);
