@@ -24,17 +24,20 @@ samples=${RAIIAF_SHARED:-$(dirname "$top")/shared}
 RAIIAF_SHARED=$work/shared
 export RAIIAF_SHARED LC_ALL=C.UTF-8 VERBOSE=1
 
-# step NAME COMMAND...: runs a command and counts it.
+# step NAME COMMAND...: runs a command and counts it; the end of what a failed one printed is told again at the very end.
 step() {
     echo
     echo "==> Debian $debian: $1"
     step=$1 began=$(date +%s)
     shift
-    if "$@"; then
+    { "$@" || echo "$step" >"$work/failed"; } 2>&1 | tee "$work/step.log"
+    if [ ! -e "$work/failed" ]; then
         echo "==> Debian $debian: $step: $(($(date +%s) - began)) s"
         echo "1 0 0" >>"$counts"
     else
-        echo "==> Debian $debian: FAILED: $step" | tee -a "$work/failures"
+        rm "$work/failed"
+        echo "==> Debian $debian: FAILED: $step"
+        { tail -n 40 "$work/step.log"; echo "==> Debian $debian: FAILED: $step"; echo; } >>"$work/failures"
         echo "0 1 0" >>"$counts"
     fi
 }
@@ -102,7 +105,7 @@ install_and_look() {
 }
 
 install_for_real() {
-    as_root make -s -C "$work/build" install && sh tests/installed.sh
+    as_root make -s -C "$work/build" install && env LOCPATH="$work/locales" sh tests/installed.sh
     result=$?
     as_root make -s -C "$work/build" uninstall
     return $result

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# installed.sh [DESTDIR]: what make install put below DESTDIR, or into the system, is complete and works.
+# installed.sh [DESTDIR]: what make install put below DESTDIR, or into the system, is complete and works.  Looking at
+# the system takes a locale de_DE.UTF-8.
 set -eu
 destdir=${1:-}
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -24,7 +25,8 @@ for catalogue in "$top"/po/*.po; do
     language=$(basename "$catalogue" .po)
     [ -s "$prefix/share/locale/$language/LC_MESSAGES/raiiaf.mo" ] || { echo "not installed: $language"; exit 1; }
     [ -z "$destdir" ] || continue
-    told=$(LC_ALL=C.UTF-8 LANGUAGE=$language "$prefix/bin/raiiaf" verify /nowhere 2>&1 || :)
+    # Since glibc 2.39 a C locale, C.UTF-8 too, ignores LANGUAGE.
+    told=$(LC_ALL=de_DE.UTF-8 LANGUAGE=$language "$prefix/bin/raiiaf" verify /nowhere 2>&1 || :)
     case $told in
     *"can't be opened"* | "") echo "$language isn't spoken: $told"; exit 1 ;;
     esac
