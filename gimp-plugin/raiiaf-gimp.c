@@ -18,8 +18,18 @@
 
 #include "raiiaf-gimp.h"
 
-#define PARASITE_MOST ((size_t)64 << 20) /* XCF loses those of more than 256 MiB, and all after them */
-#define BAND 256                         /* rows of pixels at a time */
+/* GIMP copies a parasite a few times on its way: small ones take less than half as long.  (XCF loses those of more than
+   256 MiB, and all after them.) */
+#define PARASITE_MOST ((size_t)256 << 10)
+#define BAND 256 /* rows of pixels at a time */
+
+/* Of GEGL and babl only buffers are needed: to look for hundreds of operations and conversions takes longer than to
+   load or to save most files. */
+__attribute__((constructor)) static void leave_extensions(void)
+{
+    g_setenv("GEGL_PATH", "", TRUE);
+    g_setenv("BABL_PATH", "", TRUE);
+}
 
 static void on_warning(void *user, const raiiaf_error *warning)
 {
@@ -345,8 +355,6 @@ static bool same_image(Image image, Image original)
 static bool is_unchanged(Image image, const raiiaf_file *file)
 {
     raiiaf_error error = {0};
-    /* Of GEGL only buffers are needed: to load its hundreds of operations would take longer than to save most files. */
-    g_setenv("GEGL_PATH", "", TRUE);
     gegl_init(NULL, NULL);
     Image original = decode_image(file, false, &error);
     bool same = original != NO_IMAGE && same_image(image, original);

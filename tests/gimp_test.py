@@ -9,7 +9,9 @@ built (gimp2, gimp3), GIMP2 and GIMP3 the programs, RAIIAF the command.
 import glob
 import json
 import os
+import pathlib
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -29,7 +31,7 @@ WHOLE = os.environ.get("LC_ALL", "C.UTF-8") == "C.UTF-8"
 EVERYWHERE = ["test_edits_are_told", "test_nothing_done_is_no_edit", "test_a_wish_is_granted",
               "test_what_a_png_says_else_is_an_edit_that_leaves_latents_fresh"]
 THROUGH_XCF = ["img_gray8", "img_gray16", "img_palette8_trns", "img_rgb16", "img_rgba16_interlaced", "img_is_jpeg"]
-LONG = 65 << 20  # more than one parasite takes
+PIECE = 256 << 10  # no parasite is larger
 # What stands in a folder of its own name in GIMP's list of plug-ins, and is needed here.
 NEEDED = ["file-png", "file-jpeg", "file-webp", "file-bmp", "script-fu"]
 
@@ -115,6 +117,18 @@ def npy(shape, data):
     return b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + data
 
 
+def writers(folder):
+    """The processes that have a file in this folder open."""
+    found = []
+    for link in glob.glob("/proc/[0-9]*/fd/*"):
+        try:
+            if os.readlink(link).startswith(folder + "/"):
+                found.append(int(link.split("/")[2]))
+        except OSError:  # gone, or somebody else's
+            pass
+    return found
+
+
 def quote(text):
     return '"' + str(text).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
@@ -190,39 +204,76 @@ class Gimp:
 
 
 class Screen:
-    """An X server in which windows of a GIMP's plug-ins open, and somebody who types."""
+    """An X server in which windows of a GIMP's plug-ins open, and somebody who types and looks."""
 
-    def __init__(self):
+    def __init__(self, folder):
         read_end, write_end = os.pipe()
-        self.server = subprocess.Popen(["Xvfb", "-displayfd", str(write_end), "-screen", "0", "800x640x24", "-nolisten",
-                                        "tcp"], pass_fds=[write_end], stderr=subprocess.DEVNULL)
+        self.server = subprocess.Popen(["Xvfb", "-displayfd", str(write_end), "-screen", "0", "800x640x24", "-fbdir",
+                                        folder, "-nolisten", "tcp"], pass_fds=[write_end], stderr=subprocess.DEVNULL)
         os.close(write_end)
         with os.fdopen(read_end) as file:
             self.display = ":" + file.readline().strip()
+        self.pixels = os.path.join(folder, "Xvfb_screen0")
 
     def xdotool(self, *arguments):
         done = subprocess.run(["xdotool", *arguments], env=dict(os.environ, DISPLAY=self.display), check=False,
                               capture_output=True)
         return done.stdout.decode().split()
 
-    def wait(self, title, there, seconds=300):
-        """For a window to come, which is returned, or to go."""
+    @staticmethod
+    def wait(what, happened, seconds=300):
+        """For something to happen; returns what it gives."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            windows = self.xdotool("search", "--onlyvisible", "--name", title)
-            if bool(windows) == there:
-                return windows[0] if there else None
+            found = happened()
+            if found:
+                return found
             time.sleep(0.1)
-        raise AssertionError(f"the window {title} {'never came' if there else 'stays'}")
+        raise AssertionError(what)
+
+    def look(self):
+        """What is to be seen, once that stays the same for a while."""
+        seen, since, end = None, 0, time.monotonic() + 20
+        while time.monotonic() < min(since + 0.5, end) or seen is None:
+            now = zlib.crc32(read(self.pixels))
+            if now != seen:
+                seen, since = now, time.monotonic()
+            time.sleep(0.1)
+        return seen
+
+    def press(self, key):
+        """Types until that shows: a window that isn't ready loses a key.  What may show nothing begins with a ~."""
+        before = self.look()
+        if key.startswith("~"):
+            self.xdotool("key", key[1:])
+            return
+        for _ in range(5):
+            self.xdotool(*(["type", "--delay", "50", key[5:]] if key.startswith("text:") else ["key", key]))
+            try:
+                self.wait(key, lambda: zlib.crc32(read(self.pixels)) != before, seconds=30)
+                return
+            except AssertionError:
+                pass
+        raise AssertionError(f"nothing happens when {key} is pressed")
+
+    def windows(self, title):
+        return self.xdotool("search", "--onlyvisible", "--name", title)
+
+    def turn_to(self, title):
+        window = self.wait(f"the window {title} never came", lambda: self.windows(title))[0]
+        self.look()
+
+        def focused():
+            self.xdotool("windowfocus", window)
+            return self.xdotool("getwindowfocus", "-f") == [window]
+        self.wait(f"the window {title} takes no keys", focused)
 
     def answer(self, title, *keys):
         """Types into the next window of this title, which then closes."""
-        self.xdotool("windowfocus", "--sync", self.wait(title, True))
-        time.sleep(1)  # no event says that it is ready for keys
+        self.turn_to(title)
         for key in keys:
-            self.xdotool(*(["type", key[5:]] if key.startswith("text:") else ["key", key]))
-            time.sleep(0.3)
-        self.wait(title, False)
+            self.press(key)
+        self.wait(f"the window {title} stays", lambda: not self.windows(title))
 
     def close(self):
         self.server.terminate()
@@ -361,8 +412,10 @@ class GimpCase:
             return next((chunks[kind] for kind in kinds if kind in chunks), b"")
         self.assertEqual(zlib.decompress(chunk("profile", b"iCCP").split(b"\0", 2)[2]), icc_profile())
         self.assertEqual(chunk("resolution", b"pHYs"), struct.pack(">IIB", 5905, 5905, 1))
-        self.assertIn(b"cats", chunk("exif", b"eXIf") + bytes.fromhex("".join(  # 2.10 writes it as ImageMagick does
-            chunk("exif", b"zTXt") and zlib.decompress(chunk("exif", b"zTXt").split(b"\0", 2)[2]).decode().split("\n")[3:])))
+        exif, text = chunk("exif", b"eXIf"), chunk("exif", b"zTXt")
+        if text:  # 2.10 writes it as ImageMagick does
+            exif = bytes.fromhex("".join(zlib.decompress(text.split(b"\0", 2)[2]).decode().split("\n")[3:]))
+        self.assertIn(b"cats", exif)
         self.assertIn(b"painted", chunk("comment", b"tEXt", b"iTXt"))
         if self.gimp.three:  # 2.10 writes its own sRGB where there is none
             self.assertEqual(chunk("resolution", b"iCCP"), b"")
@@ -455,9 +508,10 @@ class GimpCase:
         for name in ["no-extension", "no-extension-either"]:
             cls.step("(let ((image (load $file))) (save image $out) (gimp-image-delete image))",
                      file=cls.path(name), out=cls.path(name + ".raiiaf"))
-        cls.files.append(SAMPLE)
-        cls.step("(for-each (lambda (image) (if (= (car (width-of image)) 768) (save image $out))) (opened))",
-                 out=cls.path("command-line.raiiaf"))
+        cls.files += [SAMPLE, pathlib.Path(os.path.abspath(SAMPLE)).as_uri()]
+        cls.step("""(let ((names (list $one $two))) (for-each (lambda (image) (if (= (car (width-of image)) 768)
+  (begin (save image (car names)) (set! names (cdr names))))) (opened)))""",
+                 one=cls.path("command-line.raiiaf"), two=cls.path("uri.raiiaf"))
         raiiaf("extract", SAMPLE, "--image", cls.path("sample.png"))
         for name, path in {"layer": SAMPLE, "layer.png": cls.path("sample.png")}.items():
             cls.step("""(let* ((image (car (gimp-image-new 768 512 RGB)))
@@ -472,8 +526,10 @@ class GimpCase:
         self.assertEqual(read(self.path("no-extension.raiiaf")), read(SAMPLE))
         self.assertEqual(read(self.path("no-extension-either.raiiaf")), read(self.path("no-extension-either")))
 
-    def test_files_open_from_the_command_line(self):
-        self.assertEqual(read(self.path("command-line.raiiaf")), read(SAMPLE))
+    def test_files_open_from_the_command_line_and_as_dropped(self):
+        for name in ["command-line.raiiaf", "uri.raiiaf"]:
+            with self.subTest(name):
+                self.assertEqual(read(self.path(name)), read(SAMPLE))
 
     def test_files_open_as_layers(self):
         self.assertEqual(pixels(self.path("layer.gimp.png")), pixels(self.path("layer.png.gimp.png")))
@@ -487,7 +543,8 @@ class GimpCase:
     @classmethod
     def plan_options(cls):
         cls.encoded = ["img_gray8", "img_gray16", "img_palette8_trns", "img_rgb16", "img_ga8"]
-        for name, options in {"plain": "0 0 0 0", "dropped": "1 0 0 0", "halved": "0 1 0 0", "encoded": "0 0 1 1"}.items():
+        wishes = {"plain": "0 0 0 0", "dropped": "1 0 0 0", "halved": "0 1 0 0", "encoded": "0 0 1 1"}
+        for name, options in wishes.items():
             cls.step(f"""(let ((image (load $file))) (export image $out {options}) (gimp-image-delete image))""",
                      file=SAMPLE, out=cls.path(name + ".option.raiiaf"))
 
@@ -522,8 +579,8 @@ class GimpCase:
         exif = (b"II*\0\x08\0\0\0\1\0\x69\x87\4\0\1\0\0\0\x1a\0\0\0\0\0\0\0" + b"\1\0\x86\x92\7\0" +
                 struct.pack("<II", len(comment), 0x2c) + b"\0\0\0\0" + comment)
         write(cls.path("exif-prompt.png"), png(20, 10, (b"eXIf", exif)))
-        write(cls.path("text-prompt.png"), png(30, 10, (b"tEXt", b"parameters\0a blue fox\nSteps: 20, Sampler: Euler a, "
-                                                        b"CFG scale: 7, Seed: 5, Size: 30x10, Model: fox")))
+        prompt = b"a blue fox\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 5, Size: 30x10, Model: fox"
+        write(cls.path("text-prompt.png"), png(30, 10, (b"tEXt", b"parameters\0" + prompt)))
         for name in ["plain", "exif-prompt", *([] if cls.gimp.three else ["text-prompt"])]:
             cls.step("(let ((image (load $file))) (save image $out) (gimp-image-delete image))",
                      file=cls.path(name + ".png"), out=cls.path(name + ".new.raiiaf"))
@@ -562,32 +619,42 @@ class GimpCase:
         raiiaf("create", "--image", cls.path("large.png"), *arguments, "-o",
                cls.path("large.raiiaf"))
         cls.plan_xcf("large", cls.path("large.raiiaf"))
-        # A piece of more than 64 MiB: of bytes that no record claims, which are quickly made.
-        data = read(SAMPLE)
-        table = struct.unpack_from("<I", data, 9)[0]
-        with open(cls.path("long.raiiaf"), "wb") as file:
-            file.write(data[:9] + struct.pack("<I", table + LONG) + data[13:table])
-            file.seek(LONG, os.SEEK_CUR)
-            file.write(data[table:])
-        cls.plan_xcf("long", cls.path("long.raiiaf"))
         cls.step("""(let ((image (load $xcf))) (call-with-output-file $out (lambda (port) (display (list-ref
-  (car (gimp-image-get-parasite image "raiiaf/index")) 2) port))) (gimp-image-delete image))""",
-                 xcf=cls.path("long.xcf"), out=cls.path("long.index"))
+  (car (gimp-image-get-parasite image "raiiaf/index")) 2) port)))
+  (call-with-output-file $flags (lambda (port) (for-each (lambda (name)
+    (write (list-ref (car (gimp-image-get-parasite image name)) 1) port) (newline port)) (parasites image))))
+  (gimp-image-delete image))""",
+                 xcf=cls.path("large.xcf"), out=cls.path("large.index"), flags=cls.path("large.flags"))
 
     def test_64_latents_come_through_xcf(self):
         self.assertEqual(len(info(self.path("large.raiiaf"))["latents"]), 64)
         self.assertEqual(read(self.path("large.xcf.raiiaf")), read(self.path("large.raiiaf")))
 
-    def test_long_pieces_are_split(self):
-        with open(self.path("long.index"), encoding="ascii") as file:
+    def test_chunks_are_split(self):
+        with open(self.path("large.index"), encoding="ascii") as file:
             sizes = [int(line.split()[1]) for line in file]
-        self.assertEqual(max(sizes), 64 << 20)
-        self.assertEqual(sum(sizes), os.path.getsize(self.path("long.raiiaf")))
-        self.assertEqual(read(self.path("long.xcf.raiiaf")), read(self.path("long.raiiaf")))
+        self.assertGreater(len(sizes), 64)
+        self.assertEqual(max(sizes), PIECE)
+        self.assertEqual(sum(sizes), os.path.getsize(self.path("large.raiiaf")))
 
-    # ---- dialogs: on request, as nothing tells when a window is ready for the next key ----
+    def test_parasites_are_saved_and_can_be_undone(self):
+        self.assertGreater(read(self.path("large.flags")).split().count(b"3"), 64)
 
-    def type_into_dialogs(self):
+    def test_nothing_is_left_of_an_export_that_was_cancelled(self):
+        folder = self.path("cancelled")
+        os.mkdir(folder)
+        script = "(let ((image (load $file))) (export image $out 0 0 2 0))"
+        script = script.replace("$file", quote(self.path("large.raiiaf"))).replace("$out", quote(folder + "/it.raiiaf"))
+        with subprocess.Popen(**self.gimp.command(script)) as gimp:
+            self.addCleanup(gimp.kill)
+            writer = Screen.wait("nothing is written", lambda: writers(folder))
+            os.kill(writer[0], signal.SIGKILL)  # as GIMP does
+            gimp.communicate(timeout=300)
+        self.assertEqual(os.listdir(folder), [])
+
+    # ---- dialogs ----
+
+    def test_dialogs(self):
         interactive = "RUN-INTERACTIVE image (first-of image)"
         info_call = f"(plug-in-raiiaf-info {interactive})"
         export_call = f"(file-raiiaf-export {interactive} $out $out 1 1 2 1)"
@@ -601,22 +668,28 @@ class GimpCase:
                  "out": self.path("dialog.raiiaf"), "none": self.path("cancelled.raiiaf")}
         for name, path in names.items():
             script = script.replace("$" + name, quote(path))
-        screen = Screen()
+        screen = Screen(self.folder)
         self.addCleanup(screen.close)
         command = self.gimp.command(script)
         command["args"][0] = command["args"][0].replace("-console", "")
-        command["env"]["DISPLAY"] = screen.display
+        command["env"].update(DISPLAY=screen.display, GTK2_RC_FILES=self.path("gtkrc"))
+        self.stop_cursors(command["env"]["XDG_CONFIG_HOME"])
         gimp = subprocess.Popen(**command)
         self.addCleanup(gimp.stdout.close)
         self.addCleanup(gimp.wait)
         self.addCleanup(gimp.kill)
         publish = ["alt+w"] if self.gimp.three else []
         # The prompt is typed anew; what is then copied as text goes after the negative prompt.
-        screen.answer("Generation Info", "Tab", "ctrl+a", "text:a red fox", *publish, "alt+t", "shift+Tab",
-                      *["shift+Tab"] * len(publish), "ctrl+End", "ctrl+v", "alt+o")
+        screen.turn_to("Generation Info")
+        for key in ["Right", "Right", "Tab", "space"]:
+            screen.press(key)
+        screen.answer("Save Latent", "~ctrl+a", "text:" + self.path("saved.npy"), "Return")
+        screen.answer("Generation Info", "shift+Tab", "Left", "Left", "Tab", "ctrl+a", "text:a red fox", *publish,
+                      "alt+t", "shift+Tab", *["shift+Tab"] * len(publish), "~ctrl+End", "ctrl+v", "alt+o")
         screen.answer("Export Image", "alt+e" if self.gimp.three else "Return")
         screen.answer("Export Image", "Escape")
         output = gimp.communicate(timeout=300)[0].decode("utf-8", "replace")
+        self.assertEqual(read(self.path("saved.npy")), raiiaf("extract", SAMPLE, "--latent", "0", "-").stdout, output)
         told = settings(info(self.path("typed.raiiaf")))
         self.assertEqual(told["prompt"], "a red fox", output)
         self.assertRegex(told["negative_prompt"], "^people, text, frame.*a red fox\nNegative prompt: .*\nSteps: 28, ")
@@ -628,8 +701,11 @@ class GimpCase:
         texts = png_chunks(read(self.path("typed.png")))[0].get(b"iTXt", b"")
         self.assertEqual(b"parameters\0" in texts and b"a red fox" in texts, self.gimp.three)
 
-    if os.environ.get("RAIIAF_DIALOGS"):
-        test_dialogs = type_into_dialogs
+    def stop_cursors(self, folder):
+        """From blinking, which would pass for a key's effect."""
+        write(self.path("gtkrc"), b"gtk-cursor-blink = 0\n")
+        os.makedirs(os.path.join(folder, "gtk-3.0"), exist_ok=True)
+        write(os.path.join(folder, "gtk-3.0", "settings.ini"), b"[Settings]\ngtk-cursor-blink = 0\n")
 
     # ---- all of it ----
 
@@ -663,4 +739,5 @@ if __name__ == "__main__":
     if not GIMPS:
         print("no GIMP to test: the plug-in was built for none")
         sys.exit(77)
-    unittest.main(verbosity=2, defaultTest=None if WHOLE else [f"{name}.{test}" for name in GIMPS for test in EVERYWHERE])
+    wanted = None if WHOLE else [f"{name}.{test}" for name in GIMPS for test in EVERYWHERE]
+    unittest.main(verbosity=2, defaultTest=wanted)
