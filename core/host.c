@@ -146,7 +146,7 @@ raiiaf_status raiiaf_image_probe_known(const raiiaf_file *file, raiiaf_image_inf
     return status;
 }
 
-#define WORTH_A_THREAD ((size_t)128 << 10) /* less is hashed before a thread has started */
+#define WORTH_A_THREAD ((size_t)512 << 10) /* less is hashed before a thread has started */
 
 struct raiiaf_check {
     const raiiaf_file *file;

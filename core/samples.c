@@ -28,6 +28,17 @@
 #define RUN 64                /* samples that a compiler may take at once: a loop of fixed length needs no remainder */
 #define OPAQUE 0xFF000000u
 
+/* What is compiled twice: for every processor, and for those whose registers hold twice as much. */
+#if defined(__x86_64__) && defined(__GNUC__)
+#define WIDE __attribute__((target("avx2")))
+#define has_wide_registers() (__builtin_cpu_supports("avx2") != 0)
+#define EITHER static inline __attribute__((always_inline))
+#else
+#define WIDE
+#define has_wide_registers() false
+#define EITHER static inline
+#endif
+
 /* A band being hashed. */
 typedef struct band {
     XXH3_state_t *state;
@@ -84,7 +95,7 @@ static uint16_t from_float(float sample)
 }
 
 /* The bytes that 8-bit samples v * 257 stand for; false if there is another sample among them. */
-static bool narrow16(const uint16_t *restrict samples, size_t count, uint8_t *restrict out)
+EITHER bool narrow16(const uint16_t *restrict samples, size_t count, uint8_t *restrict out)
 {
     unsigned bad = 0;
     size_t i = 0;
@@ -105,7 +116,7 @@ static bool narrow16(const uint16_t *restrict samples, size_t count, uint8_t *re
 }
 
 /* The same of floats.  Added to 2^23, whole numbers from 0 to 65535 lie in the sum's low bits. */
-static inline uint32_t narrow_run(const float *restrict samples, size_t count, uint8_t *restrict out)
+EITHER uint32_t narrow_run(const float *restrict samples, size_t count, uint8_t *restrict out)
 {
     uint32_t bad = 0;
     for (size_t k = 0; k < count; k++) {
@@ -120,7 +131,7 @@ static inline uint32_t narrow_run(const float *restrict samples, size_t count, u
     return bad;
 }
 
-static bool narrow_float(const float *restrict samples, size_t count, uint8_t *restrict out)
+EITHER bool narrow_float(const float *restrict samples, size_t count, uint8_t *restrict out)
 {
     uint32_t bad = 0;
     size_t i = 0;
@@ -130,13 +141,13 @@ static bool narrow_float(const float *restrict samples, size_t count, uint8_t *r
 }
 
 /* Bytes as they lie in the host's pixels to R G B A; the number of pixels is a multiple of 4. */
-static void arrange_gray(const uint8_t *restrict in, uint32_t *restrict out, size_t pixels)
+EITHER void arrange_gray(const uint8_t *restrict in, uint32_t *restrict out, size_t pixels)
 {
     for (size_t i = 0; i < pixels; i++)
         out[i] = in[i] * 0x010101u | OPAQUE;
 }
 
-static void arrange_rgb(const uint8_t *restrict in, uint32_t *restrict out, size_t pixels)
+EITHER void arrange_rgb(const uint8_t *restrict in, uint32_t *restrict out, size_t pixels)
 {
     for (size_t i = 0; i < pixels; i += 4) {
         uint32_t words[3];
@@ -148,20 +159,25 @@ static void arrange_rgb(const uint8_t *restrict in, uint32_t *restrict out, size
     }
 }
 
-static void arrange_four(uint32_t *out, size_t pixels, bool swap, uint32_t set, uint32_t flip)
+EITHER void arrange_run(uint32_t *out, size_t count, bool swap, uint32_t set, uint32_t flip)
 {
-    for (size_t i = 0; i < pixels; i += 4) {
-        for (size_t k = 0; k < 4; k++) {
-            uint32_t word = out[i + k];
-            if (swap)
-                word = (word & 0xFF) << 16 | (word >> 16 & 0xFF) | (word & 0xFF00FF00u);
-            out[i + k] = (word | set) ^ flip;
-        }
+    for (size_t k = 0; k < count; k++) {
+        uint32_t word = out[k];
+        if (swap)
+            word = (word & 0xFF) << 16 | (word >> 16 & 0xFF) | (word & 0xFF00FF00u);
+        out[k] = (word | set) ^ flip;
     }
 }
 
+EITHER void arrange_four(uint32_t *out, size_t pixels, bool swap, uint32_t set, uint32_t flip)
+{
+    for (; pixels >= RUN; pixels -= RUN, out += RUN)
+        arrange_run(out, RUN, swap, set, flip);
+    arrange_run(out, pixels, swap, set, flip);
+}
+
 /* The usual layouts; false if this isn't one of them. */
-static bool arrange(const raiiaf_samples *layout, const uint8_t *in, uint32_t *out, size_t pixels)
+EITHER bool arrange(const raiiaf_samples *layout, const uint8_t *in, uint32_t *out, size_t pixels)
 {
     const int *at = layout->channel;
     bool rgb = at[0] == 0 && at[1] == 1 && at[2] == 2, bgr = at[0] == 2 && at[1] == 1 && at[2] == 0;
@@ -247,7 +263,7 @@ static void hash_rgba(band *b, const uint16_t *rgba, size_t count)
 
 static const size_t sample_sizes[] = {[RAIIAF_SAMPLES_8] = 1, [RAIIAF_SAMPLES_16] = 2, [RAIIAF_SAMPLES_FLOAT] = 4};
 
-static void hash_samples(band *b, const raiiaf_samples *layout, const uint8_t *in, size_t count)
+EITHER void hash_samples_with(band *b, const raiiaf_samples *layout, const uint8_t *in, size_t count)
 {
     uint8_t narrow[4 * BLOCK];
     uint32_t words[BLOCK];
@@ -269,6 +285,19 @@ static void hash_samples(band *b, const raiiaf_samples *layout, const uint8_t *i
         in += samples * sample_sizes[layout->type];
         count -= part;
     }
+}
+
+WIDE static void hash_samples_wide(band *b, const raiiaf_samples *layout, const uint8_t *in, size_t count)
+{
+    hash_samples_with(b, layout, in, count);
+}
+
+static void hash_samples(band *b, const raiiaf_samples *layout, const uint8_t *in, size_t count)
+{
+    if (has_wide_registers())
+        hash_samples_wide(b, layout, in, count);
+    else
+        hash_samples_with(b, layout, in, count);
 }
 
 /* Ends a band and begins the next. */

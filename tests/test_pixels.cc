@@ -134,6 +134,58 @@ TEST(Pixels, WhatFollowsASampleThatIsTooDeepStillCounts)
     }
 }
 
+template <typename Sample> std::string lay_out(const std::vector<uint16_t> &rgba, const raiiaf_samples &layout)
+{
+    std::vector<Sample> out(rgba.size() / 4 * layout.stride);
+    for (size_t i = 0; i < rgba.size(); i++) {
+        unsigned sample = i % 4 == 3 && layout.inverted ? 65535u - rgba[i] : rgba[i];
+        if (layout.channel[i % 4] >= 0)
+            out[i / 4 * layout.stride + layout.channel[i % 4]] =
+                static_cast<Sample>(sizeof(Sample) == 1 ? sample / 257 : sample);
+    }
+    return std::string(reinterpret_cast<const char *>(out.data()), out.size() * sizeof(Sample));
+}
+
+TEST(Pixels, AreTheSameInEveryLayout)
+{
+    struct {
+        unsigned stride;
+        int channel[4];
+        bool inverted;
+    } forms[] = {{1, {0, 0, 0, -1}, false}, {2, {0, 0, 0, 1}, false}, {3, {0, 1, 2, -1}, false},
+                 {3, {2, 1, 0, -1}, false}, {4, {0, 1, 2, 3}, false}, {4, {2, 1, 0, 3}, true},
+                 {4, {2, 1, 0, -1}, false}, {5, {0, 1, 2, 4}, false}};
+    for (auto size : {std::pair{5u, 3u}, {131u, 79u}, {1021u, 601u}})
+        for (auto &form : forms)
+            for (raiiaf_sample type : {RAIIAF_SAMPLES_8, RAIIAF_SAMPLES_16, RAIIAF_SAMPLES_FLOAT})
+                for (size_t deep : {SIZE_MAX, size_t{7}, size_t{9000}, size_t{70000}}) {
+                    size_t count = size_t{size.first} * size.second;
+                    if (deep != SIZE_MAX && (deep >= count || type == RAIIAF_SAMPLES_8))
+                        continue;
+                    std::vector<uint16_t> rgba = noise_rgba(count, true, size.first);
+                    for (size_t i = 0; i < rgba.size(); i++)
+                        if (form.channel[i % 4] < 0)
+                            rgba[i] = 65535;
+                        else if (i % 4 < 3 && form.channel[0] == form.channel[1])
+                            rgba[i] = rgba[i - i % 4];
+                    if (deep != SIZE_MAX)
+                        for (size_t c = 0; c < (form.channel[0] == form.channel[1] ? 3 : 1); c++)
+                            rgba[4 * deep + c] ^= 1;
+                    raiiaf_samples layout = {type, form.stride, {}, form.inverted, false};
+                    std::copy(form.channel, form.channel + 4, layout.channel);
+                    std::string data = type == RAIIAF_SAMPLES_8    ? lay_out<uint8_t>(rgba, layout)
+                                       : type == RAIIAF_SAMPLES_16 ? lay_out<uint16_t>(rgba, layout)
+                                                                   : lay_out<float>(rgba, layout);
+                    raiiaf_pixels *pixels = nullptr;
+                    char text[RAIIAF_DIGEST_SIZE] = "";
+                    ASSERT_EQ(RAIIAF_OK, raiiaf_pixels_begin(&pixels, size.first, size.second, 4, 8, nullptr));
+                    raiiaf_pixels_update_samples(pixels, &layout, data.data(), count, 2);
+                    ASSERT_TRUE(raiiaf_pixels_end(pixels, text));
+                    EXPECT_EQ(digest_of(rgba, size.first, size.second, 4, 8), text)
+                        << count << " pixels, stride " << form.stride << ", type " << type << ", deep at " << deep;
+                }
+}
+
 TEST(Pixels, WantsExactlyThePixelsThatWereAnnounced)
 {
     std::vector<uint16_t> rgba = noise_rgba(13, true, 7);
