@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zstd.h>
 
 #include <cerrno>
 #include <cmath>
@@ -263,6 +264,39 @@ TEST(Limits, EachIsKept)
                 << c.what << " " << value << ": " << error.text;
         }
     }
+}
+
+// A record may claim so much that its size and a chunk header's together are 5 again: what the frame holds.
+TEST(Limits, WithoutThemNoSumWraps)
+{
+    auto frame = [](std::string_view content) {
+        std::string out(ZSTD_compressBound(content.size()), 0);
+        out.resize(ZSTD_compress(out.data(), out.size(), content.data(), content.size(), 3));
+        return out;
+    };
+    auto u32 = [](size_t value) {
+        std::string out;
+        for (int i = 0; i < 4; i++)
+            out += static_cast<char>(value >> 8 * i);
+        return out;
+    };
+    const std::string data = frame("DATA0");
+    const std::string json = R"({"raiiaf_metadata": {"chunks": [{"type": "DATA", "offset": 33, "compressed_size": )" +
+                             std::to_string(data.size()) + R"(, "uncompressed_size": 18446744073709551609, "hash": ")" +
+                             std::string(64, '0') + R"("}]}})";
+    const std::string manifest = frame("META0000" + u32(json.size()) + json);
+    const std::string bytes = "raiiaf" + std::string("\1\0\0", 3) + u32(33 + data.size()) + u32(manifest.size()) +
+                              std::string(16, 0) + data + manifest;
+    raiiaf_limits limits{};
+    raiiaf_open_options options{&limits, nullptr, nullptr};
+    File file;
+    ASSERT_GOOD(raiiaf_open_memory(&file, bytes.data(), bytes.size(), "wraps", &options, &error));
+    Buffer out;
+    Error told;
+    EXPECT_EQ(RAIIAF_ERROR_DAMAGED, raiiaf_chunk_read(file, 0, 0, &out, &told));
+    EXPECT_STREQ("chunk-size", told.id);
+    EXPECT_NE(nullptr, std::strstr(told.text, "declares another size")) << told.text;
+    EXPECT_BAD(RAIIAF_ERROR_DAMAGED, raiiaf_verify(file, 1, nullptr, nullptr, &error));
 }
 
 TEST(Limits, MemoryComesBackWithTheBuffers)
