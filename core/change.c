@@ -9,6 +9,7 @@
 
 #include "manifest.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -221,11 +222,17 @@ static bool read_as(raiiaf_json type, const char *text, rf_bytes *json)
     return true;
 }
 
-/* A number that a person may set a known setting to: NaN and Infinity are Python's, not theirs. */
+/* A number that a person may set a known setting to: NaN and Infinity are Python's, not theirs, and neither is 1e400,
+   which it reads as Infinity. */
 static bool read_number(bool integer, const char *text, rf_bytes *json)
 {
-    return read_as(RAIIAF_JSON_NUMBER, text, json) &&
-           (json->failed || strspn(json->data, integer ? "-0123456789" : "-+.0123456789Ee") == json->size);
+    double number;
+
+    if (!read_as(RAIIAF_JSON_NUMBER, text, json) || json->failed)
+        return json->failed;
+    if (integer)
+        return strspn(json->data, "-0123456789") == json->size;
+    return rf_parse_double(json->data, json->size, &number) && isfinite(number);
 }
 
 /* "a, b" as ["a", "b"]. */

@@ -347,17 +347,13 @@ static bool path_commit(void *user)
     return true;
 }
 
-/* The file that `path` leads to; where a link leads nowhere yet, what it names. */
-static char *follow_links(const char *path)
+/* What the link `path` names, seen from where `path` is; `path` itself if it is no link. */
+static char *follow_link(const char *path)
 {
-    char *real = realpath(path, NULL);
-    if (real)
-        return real;
     char link[PATH_MAX];
     ssize_t length = readlink(path, link, sizeof link - 1);
     if (length < 0)
         return strdup(path);
-    link[length] = 0;
     const char *slash = strrchr(path, '/');
     rf_bytes joined = {0};
     if (*link != '/' && slash)
@@ -366,6 +362,25 @@ static char *follow_links(const char *path)
     if (joined.failed)
         rf_bytes_free(&joined);
     return joined.data;
+}
+
+/* The file that `path` leads to; where links lead nowhere yet, what the last of them names.  NULL with errno. */
+static char *follow_links(const char *path)
+{
+    enum { LINKS_MOST = 40 }; /* Linux's own limit */
+    char *target = realpath(path, NULL);
+    if (target || errno == ELOOP)
+        return target;
+    target = strdup(path);
+    for (unsigned i = 0; target && i < LINKS_MOST; i++) {
+        char *next = follow_link(target);
+        bool last = next && strcmp(next, target) == 0;
+        free(target);
+        target = next;
+        if (last)
+            break;
+    }
+    return target;
 }
 
 /* Opens a file without a name in the target's folder, or -1 where the system has no such. */
@@ -435,8 +450,6 @@ raiiaf_status raiiaf_sink_path(raiiaf_sink *sink, const char *path, raiiaf_error
         if (state->target)
             state->descriptor =
                 open_temporary(state->target, 0666, exists ? &former : NULL, &state->temporary, &state->nameless);
-        else
-            errno = ENOMEM;
     }
     if (state->descriptor < 0) {
         int number = errno;

@@ -551,7 +551,7 @@ static raiiaf_status spell_manifest(saving *s)
     return status;
 }
 
-static raiiaf_status encode_manifest(saving *s, uint64_t file_size)
+static raiiaf_status encode_manifest(saving *s, uint64_t file_size, int level)
 {
     uint8_t head[RF_CHUNK_HEADER];
     char number[24];
@@ -564,27 +564,33 @@ static raiiaf_status encode_manifest(saving *s, uint64_t file_size)
     if (status != RAIIAF_OK)
         return status;
     chunk_header(head, "META", "0000", s->work.text.size);
-    return rf_zstd_encode(head, sizeof head, s->work.text.data, s->work.text.size,
-                          s->options.repack ? RF_ZSTD_LEVEL_BEST : RF_ZSTD_LEVEL, &s->manifest, s->error);
+    return rf_zstd_encode(head, sizeof head, s->work.text.data, s->work.text.size, level, &s->manifest, s->error);
 }
 
+#define GUESSES 4        /* that a level of zstd gets */
+#define LEVELS 6         /* that are tried, the usual one first */
+#define LARGE (1u << 18) /* a manifest that isn't encoded as often as that: time counts more there than a few zeros */
+
 /* The manifest tells the file's size, which depends on how well the manifest shrinks.  Guess, encode, guess again;
-   where that doesn't settle, a little too much is claimed and made true by zeros behind the manifest, which readers
-   ignore. */
+   where that doesn't settle, another level of zstd makes other sizes of it.  Where none does, a little too much is
+   claimed and made true by zeros behind the manifest, which readers ignore. */
 static raiiaf_status settle_file_size(saving *s)
 {
     uint64_t guess = s->table_offset + 1024;
+    unsigned most = s->work.text.size < LARGE ? LEVELS * GUESSES : GUESSES;
     for (unsigned attempt = 0;; attempt++) {
-        raiiaf_status status = encode_manifest(s, guess);
+        int step = attempt < most ? (int)(attempt / GUESSES) : 0;
+        raiiaf_status status =
+            encode_manifest(s, guess, s->options.repack ? RF_ZSTD_LEVEL_BEST - step : RF_ZSTD_LEVEL + step);
         if (status != RAIIAF_OK)
             return status;
         uint64_t size = s->table_offset + s->manifest.size;
-        if (size == guess || (size < guess && attempt >= 4)) {
+        if (size == guess || (size < guess && attempt >= most)) {
             s->padding = guess - size;
             s->total_size = guess;
             return RAIIAF_OK;
         }
-        guess = attempt >= 4 ? size + 8 : size;
+        guess = attempt >= most ? size + 8 : size;
     }
 }
 
