@@ -70,16 +70,25 @@ static void trim_partial_character(char *text, size_t capacity)
         text[start - 1] = 0;
 }
 
+/* The places that are words; those with a number ("LATN 3") are the same in every language. */
+static const char *translate_place(const char *chunk)
+{
+    if (strcmp(chunk, "header") == 0)
+        return _("header");
+    return strcmp(chunk, "manifest") == 0 ? _("manifest") : chunk;
+}
+
 static void set_text(raiiaf_error *error, const rf_where *where, const char *message)
 {
     const char *name = where && where->name ? where->name : "";
     const char *colon = *name ? ": " : "";
+    const char *place = translate_place(error->chunk);
     if (*error->chunk && error->offset != RAIIAF_NO_OFFSET)
         /* TRANSLATORS: file name and ": ", chunk ("LATN 3", "manifest"), byte offset, what is wrong */
-        snprintf(error->text, sizeof error->text, _("%s%s%s at byte %" PRIu64 ": %s"), name, colon, error->chunk,
+        snprintf(error->text, sizeof error->text, _("%s%s%s at byte %" PRIu64 ": %s"), name, colon, place,
                  error->offset, message);
     else if (*error->chunk)
-        snprintf(error->text, sizeof error->text, "%s%s%s: %s", name, colon, error->chunk, message);
+        snprintf(error->text, sizeof error->text, "%s%s%s: %s", name, colon, place, message);
     else
         snprintf(error->text, sizeof error->text, "%s%s%s", name, colon, message);
     trim_partial_character(error->text, sizeof error->text);

@@ -139,6 +139,7 @@ class Usage(Case):
             text = self.ok(command, "--help").decode()
             self.assertTrue(text.startswith(f"Usage: raiiaf {command} "), text)
             self.assertEqual(text, self.ok(command, "-h").decode())
+            self.assertEqual([line for line in text.splitlines() if len(line) > 80], [])
 
     def test_version(self):
         self.assertRegex(self.ok("--version"), rb"^raiiaf \d+\.\d+\.\d+\n$")
@@ -545,6 +546,17 @@ class Extract(Case):
         self.assertEqual(sha256(out), self.info(golden("img_512_photo.raiiaf"))[0]["image"]["sha256"])
         self.assertTrue(os.path.exists(self.path("m.json")))
 
+    def test_outputs_do_not_replace_each_other(self):
+        file = golden("img_512_photo.raiiaf")
+        self.path("old", "old")
+        os.link(self.path("old"), self.path("same"))
+        for a, b in ("new", "new"), ("old", "old"), ("old", "same"):
+            _, err = self.run_raiiaf("extract", file, "--image", a, "--manifest", b, status=2)
+            self.assertIn(b"one output would replace another", err)
+        self.assertEqual(sorted(os.listdir(self.folder)), ["old", "same"])
+        self.assertEqual(self.read("old"), b"old")
+        self.ok("extract", file, "--image", "/dev/null", "--manifest", "/dev/null")
+
     def test_what_is_not_there(self):
         out, err = self.run_raiiaf("extract", golden("no_image_f16_raw.raiiaf"), "--image", "i.png", "--latent",
                                    "nonsense", "n.npy", "--latent", "99", "99.npy", "--manifest", "m.json", status=1)
@@ -625,6 +637,29 @@ class Create(Case):
         self.assertNotIn("stale", json.dumps(got))
         self.assertIn("os", [c["component_id"] for c in info["environment"]["components"]])
         self.assertEqual(os.stat(self.path("x.raiiaf")).st_mode & 0o777, 0o666 & ~umask())
+
+    def test_refused_latents_are_named(self):
+        self.path("flat.npy", npy([1.0] * 4, (4,)))
+        self.path("nan.npy", npy([float("nan")] * 4, (1, 1, 2, 2)))
+        for name in "flat.npy", "nan.npy":
+            _, err = self.run_raiiaf("create", "-o", "x.raiiaf", "--latent", "good=t.npy", "--latent", "k=" + name,
+                                     status=1)
+            self.one_sentence(err, f"raiiaf: {name}: ")
+        self.assertFalse(os.path.exists(self.path("x.raiiaf")))
+
+    def test_links_that_lead_nowhere_yet(self):
+        os.mkdir(self.path("below"))
+        os.symlink("below/b", self.path("a"))
+        os.symlink("../c", self.path("below/b"))
+        self.ok("create", "-o", "a", "--no-environment")
+        self.assertTrue(os.path.islink(self.path("a")) and os.path.islink(self.path("below/b")))
+        self.assertFalse(os.path.islink(self.path("c")))
+        self.ok("verify", "c")
+        os.symlink("y", self.path("x"))
+        os.symlink("x", self.path("y"))
+        _, err = self.run_raiiaf("create", "-o", "x", "--no-environment", status=1)
+        self.one_sentence(err, "raiiaf: x: ")
+        self.assertTrue(os.path.islink(self.path("x")) and os.path.islink(self.path("y")))
 
     def test_little(self):
         self.ok("create", "-o", "x.raiiaf", "--no-environment", env={"SOURCE_DATE_EPOCH": "1700000000"})
@@ -732,6 +767,16 @@ class Edit(Case):
             cut = lambda text: re.search(rb'"model_info": ?\{.*?\}(?=,\s*"chunks")', text, re.S).group()
             self.assertEqual(re.sub(rb'("version": ?)"[^"]*"', rb'\1"edited"', cut(before)), cut(after))
 
+    def test_files_end_with_their_manifest(self):
+        """Hardly ever zeros behind it are needed to make its file_size true."""
+        padded, paths = 0, [path for path, _ in stories(GOLDEN)]
+        for path in paths:
+            data = self.ok("edit", path, "--set", "/x=1", "-o", "-", env={"SOURCE_DATE_EPOCH": "1700000000"})
+            start, size = struct.unpack("<II", data[9:17])
+            padded += start + size < len(data)
+        self.assertGreater(len(paths), 50)
+        self.assertLess(padded, len(paths) / 10)
+
     def test_order(self):
         path = self.copy("hw_rich.raiiaf")
         self.ok("edit", path, "--set", "/x=1", "--unset", "/x", "--set", "/y=2", "--set", "/y=3")
@@ -754,7 +799,8 @@ class Edit(Case):
         before = self.untouched(path)
         for arguments in [("--set", "seed=-1"), ("--set", "seed=1.5"), ("--set", "steps=0"), ("--unset", "/no/such"),
                           ("--unset", "/model_info/prompt"), ("--unset", "prompt"), ("--set", "/file_info=1"),
-                          ("--set", "/history=[]"), ("--set", "prompt=good", "--set", "seed=bad"), ("--unset", "nonsense")]:
+                          ("--set", "/history=[]"), ("--set", "prompt=good", "--set", "seed=bad"), ("--unset", "nonsense"),
+                          ("--set", "cfg_scale=1e400"), ("--set", "cfg_scale=NaN")]:
             with self.subTest(arguments):
                 _, err = self.run_raiiaf("edit", path, *arguments, status=1)
                 self.one_sentence(err, path)
@@ -861,6 +907,15 @@ class Repack(Case):
         self.assertIn(grouped(len(data)), err.decode())
         self.ok("repack", "-o", "x.raiiaf", golden("f32_zfp_basic.raiiaf"))
         self.assertEqual(self.read("x.raiiaf"), out)
+
+    def test_results_do_not_replace_each_other(self):
+        os.mkdir(self.path("a"))
+        os.mkdir(self.path("out"))
+        files = self.copy("img_1x1.raiiaf", "x.raiiaf"), self.copy("f32_zfp_basic.raiiaf", "a/x.raiiaf")
+        _, err = self.run_raiiaf("repack", "-o", "out", *files, status=2)
+        self.assertIn(files[1].encode(), err)
+        self.assertEqual(os.listdir(self.path("out")), [])
+        self.ok("repack", *files)
 
     def test_unknown_chunks_and_damage(self):
         unknown = self.copy(os.path.join("corrupt", "unknown_type_extra.raiiaf"), "unknown_type_extra.raiiaf")

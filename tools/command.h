@@ -68,6 +68,8 @@ bool write_output(const char *path, const raiiaf_buffer *head, const raiiaf_buff
 /* The same to a sink, which is ended; `path` is for messages. */
 bool fill_sink(const raiiaf_sink *sink, const char *path, const raiiaf_buffer *head, const raiiaf_buffer *body);
 bool same_file(const char *a, const char *b);
+bool is_folder(const char *path);
+bool is_special(const char *path); /* something that is written to as it is: a pipe, say */
 /* Makes the folders that a file's path names; false with errno. */
 bool make_folders(const char *path);
 /* Source and sink over a descriptor, which stays the caller's. */

@@ -36,22 +36,26 @@ static int run(const struct plan *plan)
     return good ? EXIT_WELL : EXIT_WRONG;
 }
 
-static const char help[] =
-    N_("Usage: raiiaf convert [OPTION]... FILE|DIR...\n"
-       "Make .raiiaf files of images that other tools wrote (PNG, JPEG, WebP, BMP): the very file as it is,\n"
-       "and what is recognised of prompt and settings.  Each goes beside its image; what is there already and\n"
-       "up to date is left out, so that the same command goes on where an interrupted one ended.\n"
-       "\n"
-       "  -r, --recursive     folders in folders too\n"
-       "  -o, --output DIR    put them into DIR, in the same folders as below the DIR that they come from\n"
-       "  -j, --jobs N        work on N files at once (else one for each processor)\n"
-       "  --overwrite         convert again what is there already\n"
-       "  --dialect NAME      read them as this tool's ('raiiaf dialects' lists them), whoever else's they could be\n"
-       "  --shard I/N         only the Ith of N parts, the same on every machine; I from 1 to N or from 0 to N-1\n"
-       "  -n, --dry-run       only tell what would be done\n"
-       "  --report FILE       a line of JSON about each image\n"
-       "  --delete-source     delete each image once it was read back from its .raiiaf file on disk\n"
-       "  -h, --help          this text\n");
+static const char help[] = N_("Usage: raiiaf convert [OPTION]... FILE|DIR...\n"
+                              "Make .raiiaf files of images that other tools wrote (PNG, JPEG, WebP, BMP): the\n"
+                              "very file as it is, and what is recognised of prompt and settings.  Each goes\n"
+                              "beside its image; what is there already and up to date is left out, so that the\n"
+                              "same command goes on where an interrupted one ended.\n"
+                              "\n"
+                              "  -r, --recursive     folders in folders too\n"
+                              "  -o, --output DIR    put them into DIR, in the same folders as below the DIR\n"
+                              "                      that they come from\n"
+                              "  -j, --jobs N        work on N files at once (else one for each processor)\n"
+                              "  --overwrite         convert again what is there already\n"
+                              "  --dialect NAME      read them as this tool's ('raiiaf dialects' lists them),\n"
+                              "                      whoever else's they could be\n"
+                              "  --shard I/N         only the Ith of N parts, the same on every machine; I from\n"
+                              "                      1 to N or from 0 to N-1\n"
+                              "  -n, --dry-run       only tell what would be done\n"
+                              "  --report FILE       a line of JSON about each image\n"
+                              "  --delete-source     delete each image once it was read back from its .raiiaf\n"
+                              "                      file on disk\n"
+                              "  -h, --help          this text\n");
 
 /* Reads "3", NULL: it isn't a number; else what follows it. */
 static const char *read_number(const char *text, uint64_t *number)

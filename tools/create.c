@@ -62,10 +62,10 @@ static bool add_latent(raiiaf_file *file, const char *argument)
         return false;
     char *key = checked(strndup(argument, length));
     raiiaf_status status = raiiaf_npy_read(data, size, path, &dtype, &rank, shape, &tensor, &error);
-    if (status == RAIIAF_OK)
-        status = raiiaf_latent_add(file, key, shape, rank, dtype, tensor.data, tensor.size, &error);
     if (status != RAIIAF_OK)
         report_error(&error);
+    else if ((status = raiiaf_latent_add(file, key, shape, rank, dtype, tensor.data, tensor.size, &error)) != RAIIAF_OK)
+        report("%s: %s", path, error.text);
     raiiaf_buffer_free(&tensor);
     free(data);
     free(key);
@@ -112,22 +112,25 @@ static bool create(const struct recipe *recipe)
     return good;
 }
 
-static const char help[] =
-    N_("Usage: raiiaf create -o OUT [OPTION]...\n"
-       "Make OUT ('-': standard output) from an image, latents and what is known of their making.\n"
-       "\n"
-       "  -o, --output OUT      the file to make; one that is there is replaced\n"
-       "  --image FILE          the image (PNG, JPEG, WebP, BMP), kept as it is\n"
-       "  --latent KEY=X.npy    add a latent: a NumPy file of four axes, float32 or float16;\n"
-       "                        KEY ends at the first '='; can be given several times\n"
-       "  --manifest JSON       take prompt, settings and so on from a JSON file in the manifest's form\n"
-       "  --set PATH=VALUE      set one of them, after that: seed=42, /model_info/prompt='a lighthouse';\n"
-       "                        PATH ends at the first '='; can be given several times\n"
-       "  --float16             store latents as float16: half the size, and lossy\n"
-       "  --no-environment      don't record the software and GPUs of this computer\n"
-       "  -h, --help            this text\n"
-       "\n"
-       "One of FILE, X.npy and JSON can be '-': standard input.\n");
+static const char help[] = N_("Usage: raiiaf create -o OUT [OPTION]...\n"
+                              "Make OUT ('-': standard output) from an image, latents and what is known of\n"
+                              "their making.\n"
+                              "\n"
+                              "  -o, --output OUT      the file to make; one that is there is replaced\n"
+                              "  --image FILE          the image (PNG, JPEG, WebP, BMP), kept as it is\n"
+                              "  --latent KEY=X.npy    add a latent: a NumPy file of four axes, float32 or\n"
+                              "                        float16; KEY ends at the first '='; can be given several\n"
+                              "                        times\n"
+                              "  --manifest JSON       take prompt, settings and so on from a JSON file in the\n"
+                              "                        manifest's form\n"
+                              "  --set PATH=VALUE      set one of them, after that: seed=42,\n"
+                              "                        /model_info/prompt='a lighthouse'; PATH ends at the\n"
+                              "                        first '='; can be given several times\n"
+                              "  --float16             store latents as float16: half the size, and lossy\n"
+                              "  --no-environment      don't record the software and GPUs of this computer\n"
+                              "  -h, --help            this text\n"
+                              "\n"
+                              "One of FILE, X.npy and JSON can be '-': standard input.\n");
 
 /* -1: go on; else the exit status. */
 static int parse(int argc, char **argv, struct recipe *recipe)

@@ -8,13 +8,13 @@
 
 #include "command.h"
 
-static const char help[] =
-    N_("Usage: raiiaf dialects [--names]\n"
-       "List the tools whose images 'raiiaf scan' and 'raiiaf convert' understand, in the order\n"
-       "in which they are asked: what each is called, what of an image it reads, its home page.\n"
-       "\n"
-       "  --names     the names alone, one per line, as --dialect takes them\n"
-       "  -h, --help  this text\n");
+static const char help[] = N_("Usage: raiiaf dialects [--names]\n"
+                              "List the tools whose images 'raiiaf scan' and 'raiiaf convert' understand, in\n"
+                              "the order in which they are asked: what each is called, what of an image it\n"
+                              "reads, its home page.\n"
+                              "\n"
+                              "  --names     the names alone, one per line, as --dialect takes them\n"
+                              "  -h, --help  this text\n");
 
 int dialects_run(int argc, char **argv)
 {

@@ -27,18 +27,19 @@ static bool edit(const char *input, const char *output, const struct changes *ch
     return good;
 }
 
-static const char help[] =
-    N_("Usage: raiiaf edit FILE [OPTION]...\n"
-       "Change the description in FILE, checked against the format's schema; image, latents and\n"
-       "all else in it stay as they are, and its history tells of the edit.\n"
-       "\n"
-       "  --set PATH=VALUE  set a value: seed=42, /model_info/prompt='a lighthouse';\n"
-       "                    PATH ends at the first '='\n"
-       "  --unset PATH      take a value out\n"
-       "  -o, --output OUT  write OUT ('-': standard output), leave FILE ('-': standard input) as it is\n"
-       "  -h, --help        this text\n"
-       "\n"
-       "--set and --unset can be given several times and apply in that order.\n");
+static const char help[] = N_("Usage: raiiaf edit FILE [OPTION]...\n"
+                              "Change the description in FILE, checked against the format's schema; image,\n"
+                              "latents and all else in it stay as they are, and its history tells of the\n"
+                              "edit.\n"
+                              "\n"
+                              "  --set PATH=VALUE  set a value: seed=42, /model_info/prompt='a lighthouse';\n"
+                              "                    PATH ends at the first '='\n"
+                              "  --unset PATH      take a value out\n"
+                              "  -o, --output OUT  write OUT ('-': standard output), leave FILE ('-': standard\n"
+                              "                    input) as it is\n"
+                              "  -h, --help        this text\n"
+                              "\n"
+                              "--set and --unset can be given several times and apply in that order.\n");
 
 int edit_run(int argc, char **argv)
 {

@@ -183,13 +183,6 @@ static bool write_below(struct job *job, const raiiaf_file *file, const char *be
     return good;
 }
 
-/* Whether there is something that is written to as it is: a pipe, say. */
-static bool is_special(const char *path)
-{
-    struct stat about;
-    return stat(path, &about) == 0 && !S_ISREG(about.st_mode);
-}
-
 /* Texts for people and programs to read one after the other; what raiiaf scan prints begins with the file's name,
    too. */
 static void print_text(struct job *job, const char *path, const raiiaf_buffer *text)
@@ -261,29 +254,25 @@ static bool export_found(void *user, const struct found *found)
     return true;
 }
 
-static bool is_folder(const char *path)
-{
-    struct stat about;
-    return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
-}
-
-static const char help[] =
-    N_("Usage: raiiaf export FORM [OPTION]... FILE|DIR...\n"
-       "Hand out what is known of images, for other programs.  Of a DIR, the .raiiaf and .gen5 files in it.\n"
-       "\n"
-       "      --parameters     the settings as the text that A1111 and many others read\n"
-       "      --json           the same as JSON, one line for each FILE, as 'raiiaf scan --json' names them\n"
-       "      --xmp            as an XMP packet, with IPTC's fields for generated images\n"
-       "      --png OUT        the image with its own chunks and pixels, the settings where it has none, and\n"
-       "                       the whole FILE, which 'raiiaf convert' makes of it again\n"
-       "\n"
-       "  -o, --output OUT     where a text goes (default: standard output)\n"
-       "  -r, --recursive      take a DIR's folders, too\n"
-       "      --overwrite      replace what is there\n"
-       "  -h, --help           this text\n"
-       "\n"
-       "For several FILEs or a DIR, OUT is a folder.  In a folder, images get back the name and the time that\n"
-       "they had, and those that are no PNG go out as they are.\n");
+static const char help[] = N_("Usage: raiiaf export FORM [OPTION]... FILE|DIR...\n"
+                              "Hand out what is known of images, for other programs.  Of a DIR, the .raiiaf\n"
+                              "and .gen5 files in it.\n"
+                              "\n"
+                              "      --parameters     the settings as the text that A1111 and many others read\n"
+                              "      --json           the same as JSON, one line for each FILE, as\n"
+                              "                       'raiiaf scan --json' names them\n"
+                              "      --xmp            as an XMP packet, with IPTC's fields for generated images\n"
+                              "      --png OUT        the image with its own chunks and pixels, the settings\n"
+                              "                       where it has none, and the whole FILE, which\n"
+                              "                       'raiiaf convert' makes of it again\n"
+                              "\n"
+                              "  -o, --output OUT     where a text goes (default: standard output)\n"
+                              "  -r, --recursive      take a DIR's folders, too\n"
+                              "      --overwrite      replace what is there\n"
+                              "  -h, --help           this text\n"
+                              "\n"
+                              "For several FILEs or a DIR, OUT is a folder.  In a folder, images get back the\n"
+                              "name and the time that they had, and those that are no PNG go out as they are.\n");
 
 enum { OVERWRITE = 256 };
 

@@ -115,18 +115,19 @@ static bool extract(const raiiaf_file *file, const struct wishes *wishes, const 
     }
 }
 
-static const char help[] =
-    N_("Usage: raiiaf extract FILE [OPTION]...\n"
-       "Take parts out of FILE ('-': standard input), checked against their SHA-256.  OUT '-' is\n"
-       "standard output, for one of them.  Options can be given several times.\n"
-       "\n"
-       "  --image OUT                the image file, as it is\n"
-       "  --latent KEY OUT.npy       a latent, by its key or its number, for NumPy\n"
-       "  --latent-preview KEY OUT   a picture of a latent, as PNG\n"
-       "  --manifest OUT             the manifest, as it is\n"
-       "  --environment OUT          the environment's JSON, as it is\n"
-       "  --accept-lossy             take latents that were stored lossily, whose SHA-256 can't match\n"
-       "  -h, --help                 this text\n");
+static const char help[] = N_("Usage: raiiaf extract FILE [OPTION]...\n"
+                              "Take parts out of FILE ('-': standard input), checked against their SHA-256.\n"
+                              "OUT '-' is standard output, for one of them.  Options can be given several\n"
+                              "times.\n"
+                              "\n"
+                              "  --image OUT                the image file, as it is\n"
+                              "  --latent KEY OUT.npy       a latent, by its key or its number, for NumPy\n"
+                              "  --latent-preview KEY OUT   a picture of a latent, as PNG\n"
+                              "  --manifest OUT             the manifest, as it is\n"
+                              "  --environment OUT          the environment's JSON, as it is\n"
+                              "  --accept-lossy             take latents that were stored lossily, whose\n"
+                              "                             SHA-256 can't match\n"
+                              "  -h, --help                 this text\n");
 
 static void add_wish(struct wishes *wishes, int part, const char *key, const char *path)
 {
@@ -167,6 +168,11 @@ static int parse(int argc, char **argv, struct wishes *wishes)
     return -1;
 }
 
+static bool would_replace(const char *path, const char *former)
+{
+    return strcmp(path, former) == 0 ? !is_standard(path) && !is_special(path) : same_file(path, former);
+}
+
 /* NULL, or why these outputs can't be. */
 static const char *conflict(const struct wishes *wishes, const char *input)
 {
@@ -175,6 +181,9 @@ static const char *conflict(const struct wishes *wishes, const char *input)
         standard += is_standard(wishes->list[i].path);
         if (same_file(wishes->list[i].path, input))
             return _("the output would replace FILE itself");
+        for (size_t k = 0; k < i; k++)
+            if (would_replace(wishes->list[i].path, wishes->list[k].path))
+                return _("one output would replace another");
     }
     return standard > 1 ? _("only one output can go to standard output") : NULL;
 }

@@ -21,6 +21,18 @@ bool is_standard(const char *path)
     return strcmp(path, "-") == 0;
 }
 
+bool is_folder(const char *path)
+{
+    struct stat about;
+    return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
+bool is_special(const char *path)
+{
+    struct stat about;
+    return stat(path, &about) == 0 && !S_ISREG(about.st_mode);
+}
+
 bool same_file(const char *a, const char *b)
 {
     struct stat first, second;

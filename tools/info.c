@@ -428,9 +428,9 @@ static bool info(const char *path, bool json, bool first)
 }
 
 static const char help[] = N_("Usage: raiiaf info [--json] FILE...\n"
-                              "Tell what is in each FILE ('-': standard input): image, prompt, settings, latents,\n"
-                              "environment and where this computer has drifted from it.  No pixel is decoded;\n"
-                              "'raiiaf verify' checks what this only reads.\n"
+                              "Tell what is in each FILE ('-': standard input): image, prompt, settings,\n"
+                              "latents, environment and where this computer has drifted from it.  No pixel is\n"
+                              "decoded; 'raiiaf verify' checks what this only reads.\n"
                               "\n"
                               "  --json      one JSON object per line, for programs\n"
                               "  -h, --help  this text\n");

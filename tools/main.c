@@ -78,6 +78,7 @@ int main(int argc, char **argv)
     setlocale(LC_ALL, "");
 #ifdef ENABLE_NLS
     bindtextdomain(PACKAGE, LOCALEDIR);
+    bind_textdomain_codeset(PACKAGE, "UTF-8"); /* as what the library says and files hold */
     textdomain(PACKAGE);
 #endif
     int status = run(argc, argv);

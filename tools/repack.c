@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <libgen.h>
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -182,12 +183,6 @@ static bool repack(const char *path, const char *target)
     return good;
 }
 
-static bool is_folder(const char *path)
-{
-    struct stat about;
-    return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
-}
-
 /* Where the packed form of `path` goes; free it. */
 static char *target_of(const char *path, const char *output)
 {
@@ -200,15 +195,34 @@ static char *target_of(const char *path, const char *output)
     return checked(target);
 }
 
-static const char help[] =
-    N_("Usage: raiiaf repack [-o OUT] FILE...\n"
-       "Store everything in each FILE in its smallest lossless form that the Python implementation\n"
-       "reads too.  The result is checked before it takes the place of FILE; where it isn't smaller,\n"
-       "FILE stays as it is.  '-' is standard input, and its result goes to standard output.\n"
-       "\n"
-       "  -o, --output OUT  write OUT ('-': standard output) and leave FILE as it is; for several FILEs\n"
-       "                    a folder\n"
-       "  -h, --help        this text\n");
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+/* The first of FILEs whose name in the output folder another has already, or NULL. */
+static const char *find_clash(char **paths)
+{
+    void *names = NULL;
+    for (; *paths != NULL; paths++) {
+        const char *slash = strrchr(*paths, '/'), *name = slash != NULL ? slash + 1 : *paths;
+        if (*(const char **)checked(tsearch(name, &names, compare_names)) != name)
+            break;
+    }
+    while (names != NULL)
+        tdelete(*(const char **)names, &names, compare_names);
+    return *paths;
+}
+
+static const char help[] = N_("Usage: raiiaf repack [-o OUT] FILE...\n"
+                              "Store everything in each FILE in its smallest lossless form that the Python\n"
+                              "implementation reads too.  The result is checked before it takes the place of\n"
+                              "FILE; where it isn't smaller, FILE stays as it is.  '-' is standard input, and\n"
+                              "its result goes to standard output.\n"
+                              "\n"
+                              "  -o, --output OUT  write OUT ('-': standard output) and leave FILE as it is;\n"
+                              "                    for several FILEs a folder\n"
+                              "  -h, --help        this text\n");
 
 int repack_run(int argc, char **argv)
 {
@@ -227,6 +241,9 @@ int repack_run(int argc, char **argv)
         return usage_error("repack", "%s", _("there is no FILE"));
     if (argc - optind > 1 && output != NULL && !is_folder(output))
         return usage_error("repack", _("for several FILEs OUT has to be a folder, which '%s' isn't"), output);
+    const char *clash = output != NULL ? find_clash(argv + optind) : NULL;
+    if (clash != NULL)
+        return usage_error("repack", "%s: %s", clash, _("one output would replace another"));
     for (int i = optind; i < argc; i++) {
         char *target = target_of(argv[i], output);
         good = repack(argv[i], target) && good;

@@ -144,15 +144,16 @@ static bool scan_file(void *user, const struct found *found)
     return !ferror(stdout);
 }
 
-static const char help[] =
-    N_("Usage: raiiaf scan [--json] [OPTION]... FILE|DIR...\n"
-       "Tell what prompt and settings other tools wrote into their images (PNG, JPEG, WebP), in FILEs and\n"
-       "in folders; what 'raiiaf convert' would keep.  No pixel is decoded, and nothing is changed.\n"
-       "\n"
-       "  --json          one JSON object per line, for programs\n"
-       "  -r, --recursive folders in folders too\n"
-       "  --dialect NAME  as this tool wrote it ('raiiaf dialects' lists them), whoever else could have\n"
-       "  -h, --help      this text\n");
+static const char help[] = N_("Usage: raiiaf scan [--json] [OPTION]... FILE|DIR...\n"
+                              "Tell what prompt and settings other tools wrote into their images (PNG, JPEG,\n"
+                              "WebP), in FILEs and in folders; what 'raiiaf convert' would keep.  No pixel is\n"
+                              "decoded, and nothing is changed.\n"
+                              "\n"
+                              "  --json          one JSON object per line, for programs\n"
+                              "  -r, --recursive folders in folders too\n"
+                              "  --dialect NAME  as this tool wrote it ('raiiaf dialects' lists them), whoever\n"
+                              "                  else could have\n"
+                              "  -h, --help      this text\n");
 
 int scan_run(int argc, char **argv)
 {

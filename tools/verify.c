@@ -52,8 +52,9 @@ static bool verify(const char *path, bool quiet)
 }
 
 static const char help[] = N_("Usage: raiiaf verify [--quiet] FILE...\n"
-                              "Decode everything in each FILE ('-': standard input) and check it against its SHA-256.\n"
-                              "A line for each file tells the result, standard error what is wrong with it.\n"
+                              "Decode everything in each FILE ('-': standard input) and check it against its\n"
+                              "SHA-256.  A line for each file tells the result, standard error what is wrong\n"
+                              "with it.\n"
                               "\n"
                               "  -q, --quiet  no line for files that are well\n"
                               "  -h, --help   this text\n");
