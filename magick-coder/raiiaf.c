@@ -534,7 +534,7 @@ static void *encode_image(call *c, size_t *size)
     raiiaf_raster raster = raster_of(c->image);
     if (!has_wishes(c) && c->image->storage_class == DirectClass) {
         bool runs = raiiaf_raster_suits_runs(&raster);
-        SetImageOption(info, "png:compression-level", runs ? "1" : "5");
+        SetImageOption(info, "png:compression-level", runs ? "1" : "4");
         SetImageOption(info, "png:compression-strategy", runs ? "3" : "0");
         SetImageOption(info, "png:compression-filter", "5");
     }

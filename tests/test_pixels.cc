@@ -160,7 +160,8 @@ TEST(Pixels, AreTheSameInEveryLayout)
             for (raiiaf_sample type : {RAIIAF_SAMPLES_8, RAIIAF_SAMPLES_16, RAIIAF_SAMPLES_FLOAT})
                 for (size_t deep : {SIZE_MAX, size_t{7}, size_t{9000}, size_t{70000}}) {
                     size_t count = size_t{size.first} * size.second;
-                    if (deep != SIZE_MAX && (deep >= count || type == RAIIAF_SAMPLES_8))
+                    if (deep != SIZE_MAX &&
+                        (deep >= count || (count > 100000 && deep < 10000) || type == RAIIAF_SAMPLES_8))
                         continue;
                     std::vector<uint16_t> rgba = noise_rgba(count, true, size.first);
                     for (size_t i = 0; i < rgba.size(); i++)
