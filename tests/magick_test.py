@@ -383,7 +383,7 @@ class Coder:
 
     def test_mogrify(self):
         path = self.path("x.raiiaf")
-        shutil.copy(PHOTO, path)
+        shutil.copyfile(PHOTO, path)
         os.chmod(path, 0o644)
         self.run_tool("mogrify", path)
         self.assertEqual(read(PHOTO), read(path))
@@ -631,7 +631,7 @@ class Coder:
             folder = os.path.dirname(os.path.join(DATA, "legacy", name))
             for beside in os.listdir(folder):
                 if beside == os.path.basename(name) or beside.endswith((".txt", ".json")):
-                    shutil.copy(os.path.join(folder, beside), self.folder)
+                    shutil.copyfile(os.path.join(folder, beside), self.path(beside))
             raiiaf("convert", "--overwrite", "-o", self.path("converted"), source)
             (converted,) = glob.glob(self.path("converted/*"))
             expected = metadata(converted)
@@ -660,7 +660,7 @@ class Coder:
         path = self.path("y.raiiaf")
 
         def copy(sample, name):
-            shutil.copy(os.path.join(DATA, "legacy", "a1111", sample), self.path(name))
+            shutil.copyfile(os.path.join(DATA, "legacy", "a1111", sample), self.path(name))
             os.utime(self.path(name), (1700000000, 1700000000))
             return self.path(name), {carrier["sha256"] for carrier in
                                      json.loads(raiiaf("scan", "--json", self.path(name)))["carriers"]}
