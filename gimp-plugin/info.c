@@ -185,6 +185,7 @@ static void add_latents(Dialog *dialog, GtkWidget *box)
 {
     GtkWidget *list = new_column(12), *view = gtk_viewport_new(NULL, NULL);
     gtk_container_set_border_width(GTK_CONTAINER(list), 12);
+    gtk_viewport_set_shadow_type(GTK_VIEWPORT(view), GTK_SHADOW_NONE); /* what scrolls it has one */
     gtk_container_add(GTK_CONTAINER(view), list);
     gtk_container_add(GTK_CONTAINER(add_scrolled(box)), view);
     for (size_t i = 0; i < raiiaf_latent_count(dialog->file); i++) {
