@@ -319,6 +319,14 @@ TEST(Parameters, TakeValuesThatHoldCommas)
     EXPECT_EQ("1.6.0", found["Version"]);
 }
 
+TEST(Parameters, PreferNamesAsA1111SpellsThem)
+{
+    Told found = told("a\n" + line + ", ControlNet 0: preprocessor: canny, model: control [d14c], Model: real");
+    EXPECT_EQ("real", found["model_name"]);
+    EXPECT_EQ("control [d14c]", found["model"]);
+    EXPECT_EQ("other", told("a\n" + line + ", model: other")["model_name"]);
+}
+
 TEST(Parameters, AreOnePromptWithoutSettings)
 {
     Told found = told("just, a: prompt, with: colons");

@@ -80,6 +80,11 @@ static bool is_name(span s, const char *name)
     return s.start == s.end && !*name;
 }
 
+static bool is_spelt(span s, const char *name)
+{
+    return starts_with(s, name) && (size_t)(s.end - s.start) == strlen(name);
+}
+
 /* ---- pairs ---- */
 
 /* Past a quoted string that begins at `at`, or NULL where it isn't closed before `end`. */
@@ -369,11 +374,13 @@ static const char *decode_value(legacy_input *in, const pair *p, size_t *size)
 const char *legacy_parameter(legacy_input *in, const char *text, size_t size, const char *name)
 {
     const parameters *p = read_parameters(in, text, size);
+    const pair *found = NULL;
     size_t ignored;
-    for (size_t i = 0; p && i < p->count; i++)
-        if (is_name(p->pairs[i].name, name))
-            return decode_value(in, &p->pairs[i], &ignored);
-    return NULL;
+    for (size_t i = p ? p->count : 0; i-- > 0;)
+        if (is_spelt(p->pairs[i].name, name) ||
+            (is_name(p->pairs[i].name, name) && !(found && is_spelt(found->name, name))))
+            found = &p->pairs[i];
+    return found ? decode_value(in, found, &ignored) : NULL;
 }
 
 static const char *const known[][2] = {
@@ -409,6 +416,23 @@ static void set_pair(legacy_input *in, legacy_output *out, const pair *p)
     bool brackets = !p->quoted && size && (*text == '{' || *text == '[');
     if (!brackets || !legacy_set_json(out, name, legacy_parse(in, text, size)))
         legacy_set(out, name, text, size);
+}
+
+static bool is_known(span name)
+{
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (is_spelt(name, known[i][0]))
+            return true;
+    return is_spelt(name, "Size");
+}
+
+/* What is spelt as A1111 does comes first: extensions have a "model" and a "seed" of their own. */
+static void set_pairs(legacy_input *in, legacy_output *out, const pair *pairs, size_t count)
+{
+    for (int first = 1; first >= 0; first--)
+        for (size_t i = 0; i < count; i++)
+            if (is_known(pairs[i].name) == first)
+                set_pair(in, out, &pairs[i]);
 }
 
 static void set_addition(legacy_input *in, legacy_output *out, span name, span value)
@@ -459,8 +483,7 @@ bool legacy_import_parameters(legacy_input *in, legacy_output *out, const char *
         return false;
     set_prompt(out, "prompt", p->prompt);
     set_prompt(out, "negative_prompt", p->negative);
-    for (size_t i = 0; i < p->count; i++)
-        set_pair(in, out, &p->pairs[i]);
+    set_pairs(in, out, p->pairs, p->count);
     set_additions(in, out, p->after);
     return true;
 }
@@ -471,8 +494,7 @@ void legacy_import_pairs(legacy_input *in, legacy_output *out, const char *text,
     if (!c.pairs)
         return;
     each_pair((span){text, text + size}, collect, &c);
-    for (size_t i = 0; i < c.count; i++)
-        set_pair(in, out, &c.pairs[i]);
+    set_pairs(in, out, c.pairs, c.count);
 }
 
 /* ---- where it stands ---- */
