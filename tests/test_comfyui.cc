@@ -666,7 +666,9 @@ TEST(ComfyUi, ReadsLoadersThatHoldThePrompts)
     Told found =
         told(png({{"prompt", sampler_with("[\"2\", 1]", "[\"2\", 2]",
                                           R"j("2": {"inputs": {"ckpt_name": "e.safetensors", "lora_name": "None",
-        "positive": "the one", "negative": "the other", "empty_latent_width": 640, "empty_latent_height": 448},
+        "positive": "the one", "positive_token_normalization": "none", "positive_weight_interpretation": "comfy",
+        "negative": "the other", "negative_token_normalization": "none", "negative_weight_interpretation": "comfy",
+        "empty_latent_width": 640, "empty_latent_height": 448},
         "class_type": "Efficient Loader"})j")}}));
     EXPECT_EQ("the one", found["prompt"]);
     EXPECT_EQ("the other", found["negative_prompt"]);
@@ -700,6 +702,10 @@ TEST(ComfyUi, TakesSizesByName)
     };
     EXPECT_EQ("896x1152", size(R"j({"resolution": "896x1152 (0.78)"})j"));
     EXPECT_EQ("1344x768", size(R"j({"aspect_ratio": "SDXL - 16:9 landscape 1344x768"})j"));
+    const std::string preset = R"j({"width": 64, "height": 64, "aspect_ratio": "SD1.5 - 2:3 portrait 512x768")j";
+    EXPECT_EQ("512x768", size((preset + "}").c_str()));
+    EXPECT_EQ("768x512", size((preset + R"j(, "swap_dimensions": "On"})j").c_str()));
+    EXPECT_EQ("64x64", size(R"j({"width": 64, "height": 64, "aspect_ratio": "custom"})j"));
     EXPECT_EQ("1024x1024", size(R"j({"aspect_ratio": "1:1 (Square)", "megapixels": 1.0, "multiple": 8
 })j"));
     EXPECT_EQ("x", size(R"j({"whatever": 3})j"));

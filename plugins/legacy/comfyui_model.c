@@ -81,16 +81,34 @@ static bool by_choice(comfy_graph *graph, comfy_node *node, image_size *extent)
     return by_ratio(graph, node, extent);
 }
 
+/* "SD1.5 - 2:3 portrait 512x768", which counts before the width and height beside it unless it's "custom". */
+static bool by_preset(comfy_graph *graph, const comfy_node *node, image_size *extent)
+{
+    size_t size;
+    const legacy_json *ratio = legacy_member(node->inputs, "aspect_ratio"),
+                      *swap = legacy_member(node->inputs, "swap_dimensions");
+    const char *text = ratio && ratio->type == RAIIAF_JSON_STRING ? comfy_text(graph->in, ratio, &size) : NULL;
+    if (!text || !parse_size(text, size, extent))
+        return false;
+    if (legacy_is(swap, "On"))
+        *extent = (image_size){extent->height, extent->width};
+    return true;
+}
+
 static bool own_size(comfy_graph *graph, comfy_node *node, image_size *extent)
 {
     static const char *const widths[] = {"width", "empty_latent_width", NULL};
     static const char *const heights[] = {"height", "empty_latent_height", NULL};
     const legacy_json *width = comfy_number(graph, node, widths), *height = comfy_number(graph, node, heights);
     comfy_node *chooser = comfy_linked(graph, node, "width");
+    if (chooser != comfy_linked(graph, node, "height"))
+        chooser = NULL;
+    if (by_preset(graph, node, extent) || (chooser && by_preset(graph, chooser, extent)))
+        return true;
     if (width && height)
         return legacy_uint64(width, &extent->width) && legacy_uint64(height, &extent->height) && extent->width > 0 &&
                extent->height > 0;
-    if (chooser && chooser == comfy_linked(graph, node, "height"))
+    if (chooser)
         return by_choice(graph, chooser, extent);
     return !comfy_has_any(node, widths) && by_choice(graph, node, extent);
 }

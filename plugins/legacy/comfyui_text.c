@@ -106,11 +106,14 @@ static bool join(text_walk *walk, const text_parts *parts, const char *between, 
     return true;
 }
 
-/* Inputs for the one prompt or the other: "positive", "text_positive", "positive_prompt"... */
+/* Inputs for the one prompt or the other: "positive", "text_positive", "positive_prompt"... but not how it's read:
+   "positive_weight_interpretation". */
 static bool is_for(const legacy_json *input, bool negative)
 {
     const char *word = negative ? "negative" : "positive";
     if (input->type != RAIIAF_JSON_STRING && input->type != RAIIAF_JSON_ARRAY)
+        return false;
+    if (comfy_ends(input, "_normalization") || comfy_ends(input, "_interpretation"))
         return false;
     return comfy_begins(input, word) || comfy_ends(input, word) || comfy_begins(input, negative ? "neg_" : "pos_");
 }
