@@ -505,6 +505,17 @@ class Convert(Case):
         self.run_raiiaf("convert", "--report", "/dev/full", "in", status=1)
         self.assertEqual(self.names("in"), ["a.png", "a.raiiaf"])
 
+    def test_report_that_would_replace_a_file(self):
+        self.path("in/a.png", png())
+        self.path("in/b.png", png("another"))
+        before = self.tree("in")
+        _, err = self.run_raiiaf("convert", "--report", "in/a.png", "in/b.png", status=1) # --report in/*.png, say
+        self.assertIn(b"in/a.png", err)
+        self.assertEqual(self.tree("in"), before)
+        for _ in range(2):
+            self.ok("convert", "--report", "report", "in")
+        self.assertEqual(slurp(self.path("report")).count(b"up-to-date"), 2)
+
     def test_wrong_use(self):
         self.path("a.png", png())
         for arguments in ([], ["-j", "0", "a.png"], ["-j", "x", "a.png"], ["--shard", "3", "a.png"],
@@ -672,6 +683,61 @@ class Deleting(Case):
         self.assertEqual(self.statuses("--delete-source", "in"), {"in/a.png": "converted"})
         self.assertEqual(self.names("in"), ["a.raiiaf"])
         self.assertEqual(self.image("in/a.raiiaf"), image)
+
+
+    def test_a_file_that_is_named_twice(self):
+        self.path("in/a.png", png())
+        self.assertEqual(self.ok("convert", "-j", "1", "--delete-source", "in", "in/../in/a.png").count(b"1 deleted"), 1)
+        self.assertEqual(self.names("in"), ["a.raiiaf"])
+
+    def test_exported_files_of_one_image(self):
+        """The image is the same, what lies beside it isn't."""
+        self.path("a.png", png())
+        self.ok("convert", "a.png")
+        wanted = set()
+        for i in range(3):
+            self.ok("edit", "a.raiiaf", f"--set=prompt={i}")
+            self.ok("export", "--overwrite", "--png", "in/a.png", "a.raiiaf")
+            wanted.add(slurp(self.path("a.raiiaf")))
+            self.convert("--delete-source", "in")
+        self.assertEqual(set(self.tree("in").values()), wanted)
+
+
+class Returning(Case):
+    """Files that come back out of our own PNGs."""
+
+    def made(self, *settings):
+        self.path("image.png", png().replace(b"parameters", b"Some title"))
+        self.ok("create", "-o", "a.raiiaf", "--image", "image.png", "--no-environment", *settings)
+        self.ok("export", "--png", "in/a.png", "a.raiiaf")
+
+    def test_prompts_are_known(self):
+        for prompt, wanted in (("a lighthouse", 0), ("", 1)):
+            self.made("--set=prompt=" + prompt, "--set=seed=1", "--set=steps=2", "--set=sampler=euler")
+            for arguments in (["-n"], []):
+                self.convert("-o", "out" + prompt, *arguments, "in")
+                self.assertEqual(self.last[0].count(b"without a known prompt"), wanted)
+                self.assertEqual(self.last[0].count(b"nothing recognised"), wanted if arguments else 0)
+            self.assertEqual(slurp(self.path(f"out{prompt}/a.raiiaf")), slurp(self.path("a.raiiaf")))
+            shutil.rmtree(self.path("in"))
+            os.unlink(self.path("a.raiiaf"))
+
+    def test_again(self):
+        self.made()
+        image = slurp(self.path("in/a.png"))
+        self.path("in/edited.png", image.replace(b"Some title", b"Any titles"))
+        for options, status in (([], "converted"), ([], "up-to-date"), (["--overwrite"], "converted")):
+            self.assertEqual(self.statuses(*options, "in"), {"in/a.png": status, "in/edited.png": status})
+            self.assertEqual(self.names("in"), ["a.png", "a.raiiaf", "edited.png", "edited.raiiaf"])
+        self.assertEqual(slurp(self.path("in/a.raiiaf")), slurp(self.path("a.raiiaf")))
+
+    def test_others_are_left_alone(self):
+        self.made()
+        self.ok("edit", "a.raiiaf", "--set=prompt=mine", "-o", "in/a.raiiaf")
+        mine = slurp(self.path("in/a.raiiaf"))
+        for options in ([], ["--overwrite"]):
+            self.assertEqual(self.convert(*options, "in")["in/a.png"]["target"], "in/a.png.raiiaf")
+            self.assertEqual(slurp(self.path("in/a.raiiaf")), mine)
 
 
 class Interruptions(Case):

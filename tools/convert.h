@@ -27,8 +27,10 @@ struct plan {
 struct source {
     char *path;
     size_t relative; /* where the part of the path that counts below an output folder begins */
-    char *name;      /* as source.file_name has it: JSON */
+    char *name;      /* as source.file_name has it: JSON; NULL: it has none */
     char *dialect;   /* NULL: none */
+    bool recognised; /* prompt or settings */
+    char *manifest;  /* as it will be saved, of a file that came back whole out of a PNG; NULL: it was none before */
     char sha256[65];
     uint64_t bytes;
     struct stat about;
@@ -61,8 +63,8 @@ enum choice {
 
 /* Where the conversion of a file goes, or is already; free *target. */
 enum choice target_choose(const struct plan *plan, const struct source *source, char **target);
-/* Whether the image in the file at `target` is, verified, the one of this SHA-256. */
-bool target_holds(const char *target, const char *sha256);
+/* Whether the file at `target` holds, verified, the image, and where that held a whole file, this. */
+bool target_holds(const char *target, const struct source *source);
 
 /* ---- convert_report.c: from any thread ---- */
 

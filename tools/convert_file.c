@@ -46,6 +46,7 @@ static void source_free(struct source *source)
     free(source->path);
     free(source->name);
     free(source->dialect);
+    free(source->manifest);
 }
 
 static void entry_free(struct entry *entry)
@@ -77,8 +78,28 @@ static char *copy_value(const raiiaf_file *file, const char *path)
     return raiiaf_get(file, path, &value) ? checked(strndup(value.text, value.size)) : NULL;
 }
 
+/* The manifest of a file as it will be saved. */
+static raiiaf_status copy_manifest(const raiiaf_file *file, char **manifest, raiiaf_error *error)
+{
+    raiiaf_buffer saved = {0};
+    raiiaf_file *reopened = NULL;
+    const char *text;
+    size_t size;
+    raiiaf_save_options options = {.threads = 1};
+    raiiaf_status status = raiiaf_save_memory(file, &saved, &options, error);
+    if (status == RAIIAF_OK)
+        status = raiiaf_open_memory(&reopened, saved.data, saved.size, raiiaf_name(file), NULL, error);
+    if (status == RAIIAF_OK) {
+        raiiaf_manifest_text(reopened, &text, &size);
+        *manifest = checked(strndup(text, size));
+    }
+    raiiaf_close(reopened);
+    raiiaf_buffer_free(&saved);
+    return status;
+}
+
 /* What was found out about a file. */
-static void learn(struct source *source, const raiiaf_file *file)
+static raiiaf_status learn(struct source *source, const raiiaf_file *file, raiiaf_error *error)
 {
     raiiaf_chunk_info image;
     raiiaf_value value;
@@ -89,6 +110,9 @@ static void learn(struct source *source, const raiiaf_file *file)
     if (raiiaf_get(file, "/source/dialect", &value) && raiiaf_value_text(&value, &text, NULL) == RAIIAF_OK)
         source->dialect = checked(strdup((const char *)text.data));
     raiiaf_buffer_free(&text);
+    source->recognised = source->dialect != NULL || (raiiaf_get(file, "prompt", &value) && value.size > strlen("\"\""));
+    /* An image that was imported is in there as it is. */
+    return image.size == source->bytes ? RAIIAF_OK : copy_manifest(file, &source->manifest, error);
 }
 
 /* What others may not read as an image they may not read here either. */
@@ -164,14 +188,16 @@ static void delete_source(const struct entry *entry)
 {
     const struct source *source = &entry->source;
     struct stat about;
-    bool same = lstat(source->path, &about) == 0 &&
-                (S_ISLNK(about.st_mode) ||
-                 (about.st_ino == source->about.st_ino && about.st_dev == source->about.st_dev &&
-                  about.st_size == source->about.st_size && about.st_mtim.tv_sec == source->about.st_mtim.tv_sec &&
-                  about.st_mtim.tv_nsec == source->about.st_mtim.tv_nsec));
+    bool held = sync_file(entry->target) && target_holds(entry->target, source);
+    if (lstat(source->path, &about) != 0)
+        return; /* named twice in the call, say */
+    bool same = S_ISLNK(about.st_mode) ||
+                (about.st_ino == source->about.st_ino && about.st_dev == source->about.st_dev &&
+                 about.st_size == source->about.st_size && about.st_mtim.tv_sec == source->about.st_mtim.tv_sec &&
+                 about.st_mtim.tv_nsec == source->about.st_mtim.tv_nsec);
     if (!same)
         progress_say(_("%s stays, as it has changed meanwhile"), source->path);
-    else if (!sync_file(entry->target) || !target_holds(entry->target, source->sha256))
+    else if (!held)
         progress_say(_("%s stays, as %s doesn't hold it unchanged"), source->path, entry->target);
     else if (unlink(source->path) != 0)
         progress_say(_("%s can't be deleted: %s"), source->path, strerror(errno));
@@ -220,7 +246,10 @@ static void wait_for_batch(struct worker *worker, struct entry *entry)
 static void convert(struct worker *worker, struct entry *entry, const raiiaf_file *file)
 {
     raiiaf_error error;
-    learn(&entry->source, file);
+    if (learn(&entry->source, file, &error) != RAIIAF_OK) {
+        fail(worker, &entry->source, &error);
+        return;
+    }
     switch (target_choose(worker->plan, &entry->source, &entry->target)) {
     case CHOICE_NONE:
         fail_taken(worker, &entry->source);

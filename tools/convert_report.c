@@ -17,6 +17,7 @@
 
 #define BAR 24
 #define TICK 0.1 /* seconds */
+#define REPORT_BEGIN "{\"file\": "
 
 static struct {
     pthread_mutex_t lock; /* over all else, and what is printed */
@@ -107,7 +108,7 @@ static void write_line(enum result result, const struct source *source, const ch
 {
     static const char *const names[] = {"converted", "up-to-date", "failed"};
     bool planned = progress.plan->dry_run && result == RESULT_CONVERTED;
-    fputs("{\"file\": ", progress.report);
+    fputs(REPORT_BEGIN, progress.report);
     print_json_string(progress.report, source->path, strlen(source->path));
     write_text("status", planned ? "planned" : names[result]);
     write_text("target", target);
@@ -119,12 +120,30 @@ static void write_line(enum result result, const struct source *source, const ch
     fputs("}\n", progress.report);
 }
 
+/* An earlier report is replaced, and nothing else: the name could be that of an image. */
+static bool may_replace(const char *path)
+{
+    static const char beginning[] = REPORT_BEGIN;
+    char head[sizeof beginning];
+    struct stat about;
+    FILE *file = stat(path, &about) == 0 && S_ISREG(about.st_mode) && about.st_size > 0 ? fopen(path, "re") : NULL;
+    if (file == NULL)
+        return true;
+    bool good = fgets(head, sizeof head, file) != NULL && strcmp(head, beginning) == 0;
+    fclose(file);
+    if (!good)
+        errno = EEXIST;
+    return good;
+}
+
 static void print_plan(const struct source *source, const char *target)
 {
     print_safe(stdout, source->path, strlen(source->path));
     fputs(" -> ", stdout);
     print_safe(stdout, target, strlen(target));
-    printf(" (%s)\n", source->dialect != NULL ? source->dialect : _("nothing recognised"));
+    if (source->dialect != NULL || !source->recognised)
+        printf(" (%s)", source->dialect != NULL ? source->dialect : _("nothing recognised"));
+    fputc('\n', stdout);
 }
 
 /* ---- what others call ---- */
@@ -134,7 +153,7 @@ bool progress_begin(const struct plan *plan)
     progress.plan = plan;
     progress.begun = now();
     progress.terminal = isatty(STDERR_FILENO) && !plan->dry_run;
-    if (plan->report != NULL && (progress.report = fopen(plan->report, "we")) == NULL) {
+    if (plan->report != NULL && (!may_replace(plan->report) || (progress.report = fopen(plan->report, "we")) == NULL)) {
         report(_("%s can't be written: %s"), plan->report, strerror(errno));
         return false;
     }
@@ -147,7 +166,7 @@ void progress_done(enum result result, const struct source *source, const char *
 {
     pthread_mutex_lock(&progress.lock);
     progress.results[result]++;
-    progress.unrecognised += result == RESULT_CONVERTED && source->dialect == NULL;
+    progress.unrecognised += result == RESULT_CONVERTED && !source->recognised;
     if (error != NULL) {
         hide();
         report_error(error);

@@ -97,6 +97,15 @@ static bool says(const raiiaf_file *file, const char *path, const char *json, si
     return raiiaf_get(file, path, &value) && value.size == size && memcmp(value.text, json, size) == 0;
 }
 
+/* Whether it is the very file that came back out of a PNG.  A manifest has the digests of all chunks. */
+static bool is_same(const raiiaf_file *file, const struct source *source)
+{
+    const char *text;
+    size_t size;
+    raiiaf_manifest_text(file, &text, &size);
+    return source->manifest != NULL && strlen(source->manifest) == size && memcmp(source->manifest, text, size) == 0;
+}
+
 static bool is_damage(raiiaf_status status)
 {
     return status == RAIIAF_ERROR_FORMAT || status == RAIIAF_ERROR_DAMAGED || status == RAIIAF_ERROR_HASH;
@@ -106,9 +115,10 @@ static enum standing judge(const raiiaf_file *file, const struct source *source,
 {
     char sha256[80];
     int size = snprintf(sha256, sizeof sha256, "\"%s\"", source->sha256);
-    if (!says(file, "/source/file_name", source->name, strlen(source->name)))
+    bool same = is_same(file, source);
+    if (!same && (source->name == NULL || !says(file, "/source/file_name", source->name, strlen(source->name))))
         return FOREIGN;
-    if (!says(file, "/source/sha256", sha256, (size_t)size))
+    if (!same && (source->manifest != NULL || !says(file, "/source/sha256", sha256, (size_t)size)))
         return OUTDATED;
     raiiaf_status status = verify ? raiiaf_verify(file, 1, NULL, NULL, NULL) : RAIIAF_OK;
     return status == RAIIAF_OK ? MADE : is_damage(status) ? DAMAGED : FOREIGN;
@@ -174,7 +184,7 @@ enum choice target_choose(const struct plan *plan, const struct source *source, 
 
 /* ---- a last look ---- */
 
-bool target_holds(const char *target, const char *sha256)
+bool target_holds(const char *target, const struct source *source)
 {
     raiiaf_file *file = NULL;
     raiiaf_chunk_info info;
@@ -182,7 +192,8 @@ bool target_holds(const char *target, const char *sha256)
     size_t image = good ? raiiaf_image_chunk(file) : RAIIAF_NONE;
     if (image != RAIIAF_NONE) {
         raiiaf_chunk_get(file, image, &info);
-        good = strcmp(info.sha256, sha256) == 0 && raiiaf_verify(file, 1, NULL, NULL, NULL) == RAIIAF_OK;
+        good = strcmp(info.sha256, source->sha256) == 0 && (source->manifest == NULL || is_same(file, source)) &&
+               raiiaf_verify(file, 1, NULL, NULL, NULL) == RAIIAF_OK;
     }
     raiiaf_close(file);
     return good && image != RAIIAF_NONE;
