@@ -4,10 +4,12 @@
 
 RAIIAF is the command, RAIIAF_DATA the folder that holds golden/, TOP_BUILDDIR where the driver was built.
 """
+import ctypes
 import glob
 import hashlib
 import http.server
 import json
+import locale
 import os
 import shutil
 import subprocess
@@ -15,6 +17,7 @@ import sys
 import tempfile
 import threading
 import unittest
+import xml.etree.ElementTree
 import zipfile
 
 BUILD = os.environ["TOP_BUILDDIR"]
@@ -273,6 +276,56 @@ class Reading(Case):
         for name in ("RAIIAF:", f'RAIIAF:"{golden("img_1x1.raiiaf")}":latent:7', "RAIIAF:nowhere.raiiaf:latent:0"):
             with self.assertRaises(RuntimeError):
                 gdal.Open(name)
+
+
+class Translated(Case):
+    def setUp(self):
+        super().setUp()
+        try:  # glibc ignores LANGUAGE where LC_MESSAGES is C or, since 2.39, C.UTF-8
+            locale.setlocale(locale.LC_MESSAGES, "de_DE.UTF-8")
+        except locale.Error:
+            print("SKIP: no locale de_DE.UTF-8: German isn't tested here", file=sys.stderr)
+            self.skipTest("no locale de_DE.UTF-8")
+        self.addCleanup(locale.setlocale, locale.LC_MESSAGES, "C")
+        with self.assertRaises(RuntimeError):  # the library has looked for its catalogue, and won't again
+            gdal.Open("RAIIAF:")
+        self.catalogues = os.path.join(os.environ["TOP_SRCDIR"], "po")
+
+    def speak(self, language):
+        folder = self.place(language)  # one for each: gettext remembers what it found in a folder
+        place = os.path.join(folder, language, "LC_MESSAGES")
+        os.makedirs(place)
+        made = run("msgfmt", "-o", os.path.join(place, "raiiaf.mo"), os.path.join(self.catalogues, language + ".po"))
+        self.assertEqual(0, made.returncode, made.stderr)
+        before = os.environ.get("LANGUAGE")
+        self.addCleanup(lambda: os.environ.pop("LANGUAGE") if before is None else os.environ.update(LANGUAGE=before))
+        os.environ["LANGUAGE"] = language
+        locale.bindtextdomain("raiiaf", folder)
+
+    def test_german(self):
+        self.speak("de")
+        for name, sentence in ((f'RAIIAF:"{golden("img_1x1.raiiaf")}":latent:7', "es gibt kein Latent „7“"),
+                               ("RAIIAF:nowhere.raiiaf:latent:0", "nowhere.raiiaf: kann nicht gelesen werden")):
+            with self.assertRaisesRegex(RuntimeError, sentence):
+                gdal.Open(name)
+        with self.assertRaisesRegex(RuntimeError, "RAIIAF nimmt 1 bis 4 Bänder Byte oder UInt16, nicht 5 × Byte;"):
+            gdal.GetDriverByName("RAIIAF").CreateCopy(self.place("a"), gdal.GetDriverByName("MEM").Create("", 4, 4, 5))
+
+    def test_options_are_xml_in_each_language(self):
+        driver = gdal.GetDriverByName("RAIIAF")
+        register = ctypes.CDLL(os.path.join(DRIVER, "gdal_RAIIAF.so")).GDALRegister_RAIIAF
+        self.addCleanup(driver.Register)
+        told = set()
+        for path in glob.glob(os.path.join(self.catalogues, "*.po")):
+            self.speak(os.path.basename(path)[:-3])
+            gdal.GetDriverByName("RAIIAF").Deregister()
+            register()
+            options = gdal.GetDriverByName("RAIIAF").GetMetadataItem("DMD_CREATIONOPTIONLIST")
+            names = {option.get("name"): option.get("description")
+                     for option in xml.etree.ElementTree.fromstring(options)}
+            self.assertIn("SEED", names)
+            told.add(names["LATENT"])
+        self.assertEqual(5, len(told), told)
 
 
 class Copying(Case):

@@ -15,6 +15,8 @@
 #include <memory>
 #include <utility>
 
+#define _(text) raiiaf_translate(text)
+
 namespace
 {
 const char prefix[] = "RAIIAF:", environment_domain[] = "json:RAIIAF_ENVIRONMENT";
@@ -69,9 +71,7 @@ struct Dataset final : GDALPamDataset {
         raiiaf_buffer_free(&image_bytes);
     }
     static GDALDataset *open(GDALOpenInfo *info);
-    bool open_file(const char *name);
-    bool describe_image();
-    bool describe_latent(const char *name);
+    bool open_file(const char *name), describe_image(), describe_latent(const char *name), load();
     bool read(int band, int x, int y, int width, int height, void *out, GDALDataType type, GSpacing pixel,
               GSpacing line);
     char **GetMetadata(const char *domain = "") override;
@@ -92,7 +92,6 @@ struct Dataset final : GDALPamDataset {
         });
         return good ? CE_None : CE_Failure;
     }
-    bool load();
     CPLString image_name;
     raiiaf_buffer image_bytes = {};
     Memory samples; /* band after band */
@@ -141,7 +140,7 @@ bool Dataset::open_file(const char *name)
     if (!handle)
         handle.reset(VSIFOpenL(name, "rb"), [](VSILFILE *made) { return made ? VSIFCloseL(made) : 0; });
     if (!handle || VSIFSeekL(handle.get(), 0, SEEK_END))
-        return fail("%s: can't be read", name, CPLE_OpenFailed);
+        return fail(_("%s: can't be read"), name, CPLE_OpenFailed);
     raiiaf_source source = {new Handle(handle), name, VSIFTellL(handle.get()), read_at, nullptr, [](void *user) {
                                 delete static_cast<Handle *>(user);
                             }};
@@ -192,9 +191,9 @@ bool Dataset::describe_image()
     for (size_t n = 0; n < raiiaf_latent_count(file.get()); n++) {
         raiiaf_chunk_info tensor;
         raiiaf_chunk_get(file.get(), raiiaf_latent_chunk(file.get(), n), &tensor);
-        const char *name = raiiaf_name(file.get());
         CPLStringList told = describe_tensor(tensor);
-        latents.AddString(CPLString().Printf("SUBDATASET_%zu_NAME=%s\"%s\":latent:%zu", n + 1, prefix, name, n));
+        latents.AddString(
+            CPLString().Printf("SUBDATASET_%zu_NAME=%s\"%s\":latent:%zu", n + 1, prefix, raiiaf_name(file.get()), n));
         latents.AddString(CPLString().Printf("SUBDATASET_%zu_DESC=[%s] %s (%s)", n + 1, told["SHAPE"], tensor.key,
                                              told["SOURCE_DATA_TYPE"]));
     }
@@ -216,9 +215,8 @@ bool Dataset::describe_image()
         return false;
     for (int i = 1; i <= bands; i++) {
         GDALRasterBand *band = told ? nullptr : embedded->GetRasterBand(i);
-        GDALDataType type = info.depth > 8 ? GDT_UInt16 : GDT_Byte;
         int colour = i == bands && bands % 2 == 0 ? GCI_AlphaBand : bands < 3 ? GCI_GrayIndex : GCI_RedBand + i - 1;
-        Band *made = new Band(this, band ? band->GetRasterDataType() : type);
+        Band *made = new Band(this, band ? band->GetRasterDataType() : info.depth > 8 ? GDT_UInt16 : GDT_Byte);
         SetBand(i, made);
         made->SetColorInterpretation(static_cast<GDALColorInterp>(colour));
         if (band && made->CloneInfo(band, GCIF_NODATA | GCIF_COLORTABLE | GCIF_COLORINTERP) == CE_None)
@@ -233,7 +231,7 @@ bool Dataset::describe_latent(const char *name)
     raiiaf_chunk_info info;
     latent = raiiaf_latent_find(file.get(), name);
     if (latent == RAIIAF_NONE)
-        return fail("there is no latent '%s'; gdalinfo lists those of a file", name);
+        return fail(_("there is no latent '%s'; gdalinfo lists those of a file"), name);
     raiiaf_chunk_get(file.get(), latent, &info);
     unsigned before = std::max(info.rank, 2u) - 2;
     int bands = 1; /* no more than elements, which are limited */
@@ -266,7 +264,7 @@ GDALDataset *Dataset::open(GDALOpenInfo *info)
     const char *text;
     size_t size;
     if (!identify(info) || (info->eAccess == GA_Update &&
-                            !fail("%s: can only be read; CreateCopy makes changed files", info->pszFilename)))
+                            !fail(_("%s: can only be read; CreateCopy makes changed files"), info->pszFilename)))
         return nullptr;
     bool named = STARTS_WITH_CI(info->pszFilename, prefix);
     CPLStringList parts(CSLTokenizeString2(info->pszFilename, ":", CSLT_HONOURSTRINGS));
@@ -323,18 +321,16 @@ bool Dataset::open_image(const std::function<bool()> &decoding)
     static const char *const drivers[] = {"PNG", "JPEG", "WEBP", "BMP", nullptr}, *const siblings[] = {nullptr};
     raiiaf_error error;
     raiiaf_check *check;
-    if (embedded)
-        return true;
-    if (!passed(raiiaf_check_begin(&check, file.get(), nullptr, &image_bytes, &error), error))
-        return false;
+    if (embedded || !passed(raiiaf_check_begin(&check, file.get(), nullptr, &image_bytes, &error), error))
+        return embedded != nullptr;
     image_name = CPLSPrintf("/vsimem/raiiaf_%p", static_cast<void *>(this));
     VSIFCloseL(VSIFileFromMemBuffer(image_name, const_cast<GByte *>(image_bytes.data), image_bytes.size, FALSE));
     CPLPushErrorHandler(CPLQuietErrorHandler);
     embedded.reset(Open(image_name, GDAL_OF_RASTER | GDAL_OF_INTERNAL, drivers, nullptr, siblings));
     CPLPopErrorHandler();
-    bool good =
-        (embedded || fail("GDAL can't read the image; raiiaf extract --image hands it out")) &&
-        (!decoding || ((same_form(this, embedded.get()) || fail("the image isn't what its head says")) && decoding()));
+    bool good = (embedded || fail(_("GDAL can't read the image; raiiaf extract --image hands it out"))) &&
+                (!decoding ||
+                 ((same_form(this, embedded.get()) || fail(_("the image isn't what its head says"))) && decoding()));
     if (passed(raiiaf_check_end(check, &error), error) && good)
         return true;
     samples.reset();
@@ -353,9 +349,8 @@ bool Dataset::load()
     bool is_image = latent == RAIIAF_NONE;
     GDALDataType type = papoBands[0]->GetRasterDataType();
     uint64_t count = count_of(this), size = count * GDALGetDataTypeSizeBytes(type);
-    if (size > RAIIAF_LIMIT_MEMORY)
-        return fail("decoded, the image takes more memory than the limit of 6 GiB");
-    if (is_image ? !open_image() : !passed(raiiaf_chunk_read(file.get(), latent, 0, &tensor, &error), error))
+    if ((size > RAIIAF_LIMIT_MEMORY && !fail(_("decoded, the image takes more memory than the limit of 6 GiB"))) ||
+        (is_image ? !open_image() : !passed(raiiaf_chunk_read(file.get(), latent, 0, &tensor, &error), error)))
         return false;
     Memory data(VSI_MALLOC_VERBOSE(size), VSIFree);
     bool good = data && (!is_image || read_samples(embedded.get(), type, data.get()));
@@ -450,7 +445,7 @@ bool add_latent(raiiaf_file *file, const char *option)
 {
     vsi_l_offset size = 0;
     size_t length = strcspn(option, "=/:\"");
-    unsigned rank = 4, first = 1;
+    unsigned rank, first = 1;
     raiiaf_error error;
     raiiaf_dtype type = RAIIAF_FLOAT32;
     uint32_t shape[RAIIAF_MAX_RANK];
@@ -476,12 +471,11 @@ bool add_latent(raiiaf_file *file, const char *option)
         first = 1;
     if (option[length] != '=' && told.FetchNameValue("KEY"))
         key = told["KEY"];
-    const int axes[] = {static_cast<int>(first), from->GetRasterCount() / static_cast<int>(first),
-                        from->GetRasterYSize(), from->GetRasterXSize()};
-    std::copy(axes, axes + 4, shape);
+    auto of = static_cast<uint32_t>(from->GetRasterCount()), height = static_cast<uint32_t>(from->GetRasterYSize());
+    const uint32_t axes[] = {first, of / first, height, static_cast<uint32_t>(from->GetRasterXSize())};
     size = values.size() * (type == RAIIAF_FLOAT16 ? 2 : 4);
     raiiaf_latent_narrow(values.data(), values.size(), type, data.data());
-    return passed(raiiaf_latent_add(file, key.c_str(), shape, rank, type, data.data(), size, &error), error);
+    return passed(raiiaf_latent_add(file, key.c_str(), axes, 4, type, data.data(), size, &error), error);
 }
 
 const char *const settings[][2] = {
@@ -531,7 +525,7 @@ bool save(const raiiaf_file *file, const char *name, CSLConstList options, void 
     bool good = out && VSIFWriteL(bytes.data, 1, bytes.size, out) == bytes.size;
     good = out && VSIFCloseL(out) == 0 && good;
     raiiaf_buffer_free(&bytes);
-    if (!good && !fail("%s: can't be written", name, CPLE_FileIO))
+    if (!good && !fail(_("%s: can't be written"), name, CPLE_FileIO))
         VSIUnlink(name);
     return good;
 }
@@ -550,8 +544,8 @@ GDALDataset *create_copy(const char *name, GDALDataset *source, int strict, char
     bool same = ours && ours->latent == RAIIAF_NONE;
     bool good = ask(0) != 0;
     if (good && !same && (bands < 1 || bands > 4 || (type != GDT_Byte && type != GDT_UInt16)))
-        good = fail("RAIIAF takes 1 to 4 bands of Byte or UInt16, not %s; -co LATENT=FILE adds a latent",
-                    CPLSPrintf("%d of %s", bands, GDALGetDataTypeName(type)), CPLE_NotSupported);
+        good = fail(_("RAIIAF takes 1 to 4 bands of Byte or UInt16, not %s; -co LATENT=FILE adds a latent"),
+                    CPLSPrintf("%d × %s", bands, GDALGetDataTypeName(type)), CPLE_NotSupported);
     known.handle = same ? ours->handle : nullptr;
     good = good && (same ? known.open_file(raiiaf_name(ours->file.get())) : find_known(source, &known));
     same = same || (good && known.GetRasterCount() && same_picture(source, &known));
@@ -562,7 +556,7 @@ GDALDataset *create_copy(const char *name, GDALDataset *source, int strict, char
     GDALDestroyScaledProgress(part);
     GDALDestroyScaledProgress(rest);
     if (!good && stopped)
-        fail("%s: stopped by the user", name, CPLE_UserInterrupt);
+        fail(_("%s: stopped by the user"), name, CPLE_UserInterrupt);
     if (!good)
         return nullptr;
     progress(1, "", user);
@@ -579,9 +573,15 @@ extern "C" CPL_DLL void GDALRegister_RAIIAF()
 {
     if (!GDAL_CHECK_VERSION("RAIIAF") || GDALGetDriverByName("RAIIAF"))
         return;
-    CPLString list = "<CreationOptionList><Option name='METADATA' type='string' description='a manifest, in JSON'/>"
-                     "<Option name='LATENT' type='string' description='[KEY=]FILE, a raster or .npy; repeatable'/>"
-                     "<Option name='FLOAT16' type='boolean' description='store latents as float16, which is lossy'/>";
+    CPLStringList escaped;
+    auto told = [&](const char *text) {
+        return escaped.AddStringDirectly(CPLEscapeString(text, -1, CPLES_XML))[escaped.size() - 1];
+    };
+    CPLString list = CPLSPrintf("<CreationOptionList><Option name='METADATA' type='string' description=\"%s\"/>"
+                                "<Option name='LATENT' type='string' description=\"%s\"/>"
+                                "<Option name='FLOAT16' type='boolean' description=\"%s\"/>",
+                                told(_("a manifest, in JSON")), told(_("[KEY=]FILE, a raster or .npy; repeatable")),
+                                told(_("store latents as float16, which is lossy")));
     for (auto &name : settings)
         list += CPLSPrintf("<Option name='%s' type='string'/>", name[1]);
     GDALDriver *driver = new GDALDriver;
