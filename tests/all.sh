@@ -127,16 +127,29 @@ root_possible() {
 }
 
 make_debian13() {
-    make_root "$root" trixie &&
-        as_root mkdir -p "$root/raiiaf/tree" &&
-        archive | as_root tar xf - --no-same-owner -C "$root/raiiaf/tree" &&
+    make_root "$root" trixie && copy_to_debian13 tree &&
         if [ -d "$work/shared" ]; then as_root cp -R "$work/shared" "$root/raiiaf/shared"; fi
 }
 
-run_debian13() {
+copy_to_debian13() {
+    as_root mkdir -p "$root/raiiaf/$1" && archive | as_root tar xf - --no-same-owner -C "$root/raiiaf/$1"
+}
+
+in_debian13() {
     as_root chroot "$root" env -i PATH="$PATH:/usr/sbin:/sbin" HOME=/root CI="${CI:-}" RAIIAF_COUNTS=/raiiaf/counts \
-        ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} \
-        sh /raiiaf/tree/tests/all.sh </dev/null
+        ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} "$@" </dev/null
+}
+
+# With nothing on that Debian but what the command itself installs.
+follow_readme() {
+    copy_to_debian13 readme && in_debian13 sh /raiiaf/readme/tools/quickstart.sh
+    result=$?
+    as_root rm -rf "$root/raiiaf/readme"
+    return $result
+}
+
+run_debian13() {
+    in_debian13 sh /raiiaf/tree/tests/all.sh
     result=$?
     cat "$root/raiiaf/counts" >>"$counts"
     return $result
@@ -174,6 +187,7 @@ fi
 if [ "$debian" = 12 ]; then
     if [ -z "$why" ]; then
         step "a Debian 13 root" make_debian13
+        step "the README's first command on Debian 13" follow_readme
         step "Debian 13" run_debian13
     else
         skip "the tests on Debian 13: $why"
