@@ -722,6 +722,20 @@ class Returning(Case):
             shutil.rmtree(self.path("in"))
             os.unlink(self.path("a.raiiaf"))
 
+    def test_names_and_times(self):
+        names = [b"a.png", b"-.png", b"bad\xff.png", b"bad\xfe.png", b"new\nline.png"]
+        for i, name in enumerate(names):
+            self.path(b"in/" + name, png(str(i)))
+            os.utime(self.path(b"in/" + name), ns=(0, 10**18 + i))
+        self.path("in/b.jpg", jpeg())
+        self.ok("convert", "-o", "out", "in")
+        self.run_raiiaf("export", "--png", "back", "out")
+        self.assertEqual(sorted(self.tree("back")), sorted(self.tree("in")))
+        for i, name in enumerate(names):
+            self.assertEqual(os.stat(self.path(b"back/" + name)).st_mtime_ns, 10**18 + i)
+        self.ok("convert", "-o", "again", "back")
+        self.assertEqual(self.tree("again"), self.tree("out"))
+
     def test_again(self):
         self.made()
         image = slurp(self.path("in/a.png"))

@@ -68,7 +68,8 @@ static const char *const *endings_of(raiiaf_image_format format)
 }
 
 /* The name that the image had before it was put into the file, or NULL; free it.  The file may come from anywhere:
-   names that lead elsewhere, or are no such image's, don't count. */
+   names that lead elsewhere, or are no such image's, don't count; nor do those that aren't told in full, as they were
+   no UTF-8: then the file's own name still is. */
 static char *former_name(const raiiaf_file *file, const char *const *endings)
 {
     raiiaf_value value;
@@ -76,7 +77,7 @@ static char *former_name(const raiiaf_file *file, const char *const *endings)
     char *name = NULL;
     if (raiiaf_get(file, "/source/file_name", &value) && value.type == RAIIAF_JSON_STRING &&
         raiiaf_value_text(&value, &text, NULL) == RAIIAF_OK && memchr(text.data, 0, text.size) == NULL &&
-        memchr(text.data, '/', text.size) == NULL)
+        memchr(text.data, '/', text.size) == NULL && strstr((const char *)text.data, "\xEF\xBF\xBD") == NULL)
         for (size_t i = 0; endings[i] != NULL && name == NULL; i++)
             if (ends_with((const char *)text.data, endings[i]))
                 name = checked(strdup((const char *)text.data));
@@ -91,9 +92,10 @@ static int compare_paths(const void *a, const void *b)
     return strcmp(a, b);
 }
 
-/* Gives an image the time stamp that it had. */
+/* Gives an image the time stamp that it had.  The file's own, where it still is that one, is more exact. */
 static void restore_time(const raiiaf_file *file, const char *path)
 {
+    struct stat about;
     raiiaf_value value;
     struct tm parts = {0};
     if (!raiiaf_get(file, "/source/modified", &value) ||
@@ -103,6 +105,8 @@ static void restore_time(const raiiaf_file *file, const char *path)
     parts.tm_year -= 1900;
     parts.tm_mon -= 1;
     struct timespec times[2] = {{0, UTIME_OMIT}, {timegm(&parts), 0}};
+    if (stat(raiiaf_name(file), &about) == 0 && about.st_mtim.tv_sec == times[1].tv_sec)
+        times[1] = about.st_mtim;
     utimensat(AT_FDCWD, path, times, 0);
 }
 
