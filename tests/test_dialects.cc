@@ -66,6 +66,8 @@ TEST(DialectOf, InvokeAiIsACommand)
         {R"(steps -s 5 are nothing here)", {{"prompt", "steps -s 5 are nothing here"}, {"steps", ""}}},
         {R"(a cat -s 20 -S 3 -V 123:0.1,456:0.2 --perlin 0.1 --threshold 2)",
          {{"prompt", "a cat"}, {"variations", "123:0.1,456:0.2"}, {"perlin", "0.1"}, {"threshold", "2"}}},
+        {R"(a cat -s 20 -S 3 --embiggen 2 0.5 0.25 -A ddim)",
+         {{"prompt", "a cat"}, {"embiggen", "2 0.5 0.25"}, {"sampler", "ddim"}}},
         {"just a prompt", {{"prompt", "just a prompt"}, {"seed", ""}}},
     };
     for (const auto &[command, wanted] : commands)

@@ -142,6 +142,8 @@ static bool read_long(reader *r)
     for (size_t i = 0; i < sizeof long_names / sizeof *long_names; i++)
         if (strcmp(name, long_names[i][0]) == 0)
             field = long_names[i][1];
+    while (strncmp(name, "embiggen", strlen("embiggen")) == 0 && r->at < r->count && is_value(r->words[r->at], true))
+        r->at++;
     word glued = {equals ? equals + 1 : NULL, equals ? (size_t)(w.text + w.size - equals - 1) : 0};
     set_words(r, field, first, r->at - first, glued);
     return true;
