@@ -527,6 +527,19 @@ TEST(LegacyTexts, ReadsXmpInEveryForm)
 }
 
 // A piece of a packet as a JPEG carries one that is too long for a segment.
+TEST(LegacyTexts, ReadsParametersInXmp)
+{
+    for (const char *line : {"\n", "&#10;"}) {
+        Scan scan =
+            scan_xmp(xmp("<r:Description xmlns:d='http://purl.org/dc/elements/1.1/'><d:description>a cat"s + line +
+                         "Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 5</d:description></r:Description>"));
+        EXPECT_EQ("a1111", scan.dialect());
+        EXPECT_EQ("a cat", scan["prompt"]);
+        EXPECT_EQ("20", scan["steps"]);
+        EXPECT_EQ("5", scan["seed"]);
+    }
+}
+
 std::string xmp_piece(const std::string &name, const std::string &packet, size_t offset, size_t size)
 {
     auto number = [](size_t n) {

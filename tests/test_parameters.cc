@@ -291,6 +291,9 @@ TEST(Parameters, SeekTheSettingsFromTheEnd)
     EXPECT_EQ("a {x|\ny}", found["Template"]);
     EXPECT_EQ("b: c\nmore", found["Negative Template"]);
     EXPECT_EQ("5", found["seed"]);
+    found = told("a\n" + line + "\nTemplate: x, Steps: 3, Sampler: y, CFG scale: 3, Seed: 3");
+    EXPECT_EQ("a", found["prompt"]);
+    EXPECT_EQ("5", found["seed"]);
 }
 
 TEST(Parameters, OpenTheNegativePromptOnceAtALineStart)

@@ -101,6 +101,9 @@ bool legacy_grow(legacy_arena *arena, void *array, size_t count, size_t *capacit
 void legacy_exif_read(legacy_input *in, const char *kind, const uint8_t *data, size_t size);
 /* iptc.c: a Photoshop segment. */
 void legacy_iptc_read(legacy_input *in, const char *kind, const uint8_t *data, size_t size);
+/* Whether it is of a kind that legacy_find_form would find. */
+bool legacy_has_form(const legacy_text *text, const char *form);
+
 /* xmp.c: adds a packet's properties to in->xmp. */
 void legacy_xmp_read(legacy_input *in, const char *kind, const char *text, size_t size);
 /* hidden.c: adds what the lowest bits hide, if they do. */

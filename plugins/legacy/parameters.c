@@ -240,12 +240,20 @@ static bool begins_with_steps(span line)
     return first.value.start < first.value.end;
 }
 
+/* What extensions add after the line of settings; other lines may well look like some. */
+static bool is_addition(span name)
+{
+    return is_name(name, "Template") || is_name(name, "Negative Template") || starts_with(name, "Wildcard ");
+}
+
 static bool is_settings(span line)
 {
     tally t = {0, 0};
+    const char *colon;
+    span name;
     line = trimmed(line);
     bool begins = starts_with(line, "Steps:");
-    if (!begins && !may_be_settings(line))
+    if (!begins && (!may_be_settings(line) || (read_name(line.start, line.end, &name, &colon) && is_addition(name))))
         return false;
     each_pair(line, count_pair, &t);
     return t.pairs >= PAIRS_LEAST && (begins || __builtin_popcount(t.marks) >= 3);
@@ -445,12 +453,6 @@ static void set_addition(legacy_input *in, legacy_output *out, span name, span v
         legacy_set(out, key, value.start, (size_t)(value.end - value.start));
 }
 
-/* Names that end the value before: other lines may well look like some. */
-static bool is_addition(span name)
-{
-    return is_name(name, "Template") || is_name(name, "Negative Template") || starts_with(name, "Wildcard ");
-}
-
 /* What extensions add after the line of settings: each begins with its name, and may go on over lines. */
 static void set_additions(legacy_input *in, legacy_output *out, span rest)
 {
@@ -504,11 +506,13 @@ static bool holds_settings(const legacy_text *text)
     return text && text->size && *text->text != '{' && legacy_is_parameters(text->text, text->size);
 }
 
-/* The last of the texts with this keyword (NULL: any) that has settings; damaged duplicates don't hide a good one. */
+/* The last of the texts with this keyword (NULL: any) that has settings; damaged duplicates don't hide a good one.
+   XMP isn't such a text, but may hold one. */
 static const legacy_text *find_last(legacy_input *in, const char *keyword)
 {
     for (size_t i = in->text_count; i-- > 0;)
-        if ((!keyword || strcmp(in->texts[i].keyword, keyword) == 0) && holds_settings(&in->texts[i]))
+        if ((!keyword || strcmp(in->texts[i].keyword, keyword) == 0) && !legacy_has_form(&in->texts[i], "xmp") &&
+            holds_settings(&in->texts[i]))
             return &in->texts[i];
     return NULL;
 }

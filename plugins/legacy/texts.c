@@ -343,7 +343,7 @@ const legacy_text *legacy_find(const legacy_input *in, const char *kind, const c
     return NULL;
 }
 
-static bool has_form(const legacy_text *text, const char *form)
+bool legacy_has_form(const legacy_text *text, const char *form)
 {
     size_t length = strlen(text->kind), wanted = strlen(form);
     if (strcmp(form, "xmp") == 0 && strcmp(text->keyword, PNG_XMP) == 0)
@@ -354,7 +354,7 @@ static bool has_form(const legacy_text *text, const char *form)
 const legacy_text *legacy_find_form(const legacy_input *in, const char *form)
 {
     for (size_t i = in->text_count; i-- > 0;)
-        if (has_form(&in->texts[i], form))
+        if (legacy_has_form(&in->texts[i], form))
             return &in->texts[i];
     return NULL;
 }
@@ -373,7 +373,7 @@ const legacy_text *legacy_find_json(const legacy_input *in, const char *part)
 const legacy_text *legacy_xmp(legacy_input *in, const char *name)
 {
     for (size_t i = 0; !in->xmp_parsed && i < in->text_count; i++)
-        if (has_form(&in->texts[i], "xmp"))
+        if (legacy_has_form(&in->texts[i], "xmp"))
             legacy_xmp_read(in, in->texts[i].kind, in->texts[i].text, in->texts[i].size);
     in->xmp_parsed = true;
     for (size_t i = 0; i < in->xmp_count; i++)
