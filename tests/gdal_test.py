@@ -273,8 +273,12 @@ class Reading(Case):
         self.assertIn(b"STATISTICS_MEAN", run("gdalinfo", path).stdout)
 
     def test_no_such_latent(self):
-        for name in ("RAIIAF:", f'RAIIAF:"{golden("img_1x1.raiiaf")}":latent:7', "RAIIAF:nowhere.raiiaf:latent:0"):
-            with self.assertRaises(RuntimeError):
+        path = golden("f32_zfp_basic.raiiaf")
+        for name, told in (("RAIIAF:", "RAIIAF:: can't be read"), (f"RAIIAF:{path}", "RAIIAF:.*raiiaf: can't be read"),
+                           (f'RAIIAF:"{path}":other:0', "other:0: can't be read"),
+                           (f'RAIIAF:"{path}":latent:7', "no latent '7'"),
+                           ("RAIIAF:nowhere.raiiaf:latent:0", "nowhere.raiiaf: can't be read")):
+            with self.assertRaisesRegex(RuntimeError, told):
                 gdal.Open(name)
 
 
@@ -341,6 +345,13 @@ class Copying(Case):
         source = golden("f32_zfp_basic.raiiaf")
         self.translate(source, self.place("a.vrt"), form="VRT")
         self.assertEqual(slurp(source), slurp(self.translate(self.place("a.vrt"), self.place("a.raiiaf"))))
+
+    def test_many_latents_are_read_by_several_threads(self):
+        source, driver = gdal.Open(golden("g5_many_50.gen5")), gdal.GetDriverByName("RAIIAF")
+        for _ in range(40):
+            driver.CreateCopy(self.place("a.raiiaf"), source, options=["SEED=5"])
+        self.assertEqual([latent["sha256"] for latent in info(golden("g5_many_50.gen5"))["latents"]],
+                         [latent["sha256"] for latent in info(self.place("a.raiiaf"))["latents"]])
 
     def test_a_file_onto_itself(self):
         path = self.copy("f32_zfp_basic.raiiaf")

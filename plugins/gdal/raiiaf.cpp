@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <utility>
 
 #define _(text) raiiaf_translate(text)
@@ -21,7 +22,10 @@ namespace
 {
 const char prefix[] = "RAIIAF:", environment_domain[] = "json:RAIIAF_ENVIRONMENT";
 using Memory = std::shared_ptr<void>;
-using Handle = std::shared_ptr<VSILFILE>; /* shared with a copy that is made: by then GDAL has deleted the name */
+struct Handle { /* shared with a copy that is made: by then GDAL has deleted the name */
+    std::shared_ptr<VSILFILE> file;
+    std::shared_ptr<std::mutex> lock = std::make_shared<std::mutex>(); /* the library reads in several threads */
+};
 
 bool fail(const char *format, const char *what = "", CPLErrorNum number = CPLE_AppDefined)
 {
@@ -125,7 +129,8 @@ struct Band final : GDALPamRasterBand {
 
 int64_t read_at(void *user, uint64_t offset, void *buffer, size_t length)
 {
-    VSILFILE *handle = static_cast<Handle *>(user)->get();
+    VSILFILE *handle = static_cast<Handle *>(user)->file.get();
+    std::lock_guard<std::mutex> one(*static_cast<Handle *>(user)->lock);
     return VSIFSeekL(handle, offset, SEEK_SET) ? -1 : static_cast<int64_t>(VSIFReadL(buffer, 1, length, handle));
 }
 
@@ -137,11 +142,11 @@ bool Dataset::open_file(const char *name)
     options.warning = [](void *, const raiiaf_error *warning) {
         CPLError(CE_Warning, CPLE_AppDefined, "%s", warning->text);
     };
-    if (!handle)
-        handle.reset(VSIFOpenL(name, "rb"), [](VSILFILE *made) { return made ? VSIFCloseL(made) : 0; });
-    if (!handle || VSIFSeekL(handle.get(), 0, SEEK_END))
+    if (!handle.file)
+        handle.file.reset(VSIFOpenL(name, "rb"), [](VSILFILE *made) { return made ? VSIFCloseL(made) : 0; });
+    if (!handle.file || VSIFSeekL(handle.file.get(), 0, SEEK_END))
         return fail(_("%s: can't be read"), name, CPLE_OpenFailed);
-    raiiaf_source source = {new Handle(handle), name, VSIFTellL(handle.get()), read_at, nullptr, [](void *user) {
+    raiiaf_source source = {new Handle(handle), name, VSIFTellL(handle.file.get()), read_at, nullptr, [](void *user) {
                                 delete static_cast<Handle *>(user);
                             }};
     raiiaf_status status = raiiaf_open(&opened, &source, &options, &error);
@@ -268,11 +273,11 @@ GDALDataset *Dataset::open(GDALOpenInfo *info)
         return nullptr;
     bool named = STARTS_WITH_CI(info->pszFilename, prefix);
     CPLStringList parts(CSLTokenizeString2(info->pszFilename, ":", CSLT_HONOURSTRINGS));
-    CPLString path = named ? parts.size() == 4 ? parts[1] : "" : info->pszFilename,
-              part = named && parts.size() == 4 ? parts[3] : "";
+    bool whole = !named || parts.size() != 4 || !EQUAL(parts[2], "latent");
+    CPLString path = whole ? info->pszFilename : parts[1], part = whole ? "" : parts[3];
     std::unique_ptr<Dataset> dataset(new Dataset);
     if (!named && info->fpL)
-        dataset->handle.reset(std::exchange(info->fpL, nullptr), VSIFCloseL);
+        dataset->handle.file.reset(std::exchange(info->fpL, nullptr), VSIFCloseL);
     if (!dataset->open_file(path) || !(part.empty() ? dataset->describe_image() : dataset->describe_latent(part)))
         return nullptr;
     raiiaf_manifest_text(dataset->file.get(), &text, &size);
@@ -359,8 +364,7 @@ bool Dataset::load()
         raiiaf_latent_widen(tensor.data, count, info.dtype, static_cast<float *>(data.get()));
     }
     raiiaf_buffer_free(&tensor);
-    samples = good ? data : nullptr;
-    return good;
+    return (samples = good ? data : nullptr) != nullptr;
 }
 
 bool Dataset::read(int band, int x, int y, int width, int height, void *out, GDALDataType to, GSpacing pixel,
@@ -465,12 +469,10 @@ bool add_latent(raiiaf_file *file, const char *option)
     if (!from || !read_samples(from.get(), GDT_Float32, values.data()))
         return false;
     CPLStringList told(CSLDuplicate(from->GetMetadata()));
-    if (EQUAL(told.FetchNameValueDef("SOURCE_DATA_TYPE", ""), "Float16"))
-        type = RAIIAF_FLOAT16;
+    type = EQUAL(told.FetchNameValueDef("SOURCE_DATA_TYPE", ""), "Float16") ? RAIIAF_FLOAT16 : type;
     if (sscanf(told.FetchNameValueDef("SHAPE", ""), "%u,", &first) != 1 || !first || from->GetRasterCount() % first)
         first = 1;
-    if (option[length] != '=' && told.FetchNameValue("KEY"))
-        key = told["KEY"];
+    key = option[length] == '=' ? key : told.FetchNameValueDef("KEY", key.c_str());
     auto of = static_cast<uint32_t>(from->GetRasterCount()), height = static_cast<uint32_t>(from->GetRasterYSize());
     const uint32_t axes[] = {first, of / first, height, static_cast<uint32_t>(from->GetRasterXSize())};
     size = values.size() * (type == RAIIAF_FLOAT16 ? 2 : 4);
@@ -546,7 +548,7 @@ GDALDataset *create_copy(const char *name, GDALDataset *source, int strict, char
     if (good && !same && (bands < 1 || bands > 4 || (type != GDT_Byte && type != GDT_UInt16)))
         good = fail(_("RAIIAF takes 1 to 4 bands of Byte or UInt16, not %s; -co LATENT=FILE adds a latent"),
                     CPLSPrintf("%d × %s", bands, GDALGetDataTypeName(type)), CPLE_NotSupported);
-    known.handle = same ? ours->handle : nullptr;
+    known.handle = same ? ours->handle : Handle();
     good = good && (same ? known.open_file(raiiaf_name(ours->file.get())) : find_known(source, &known));
     same = same || (good && known.GetRasterCount() && same_picture(source, &known));
     void *part = GDALCreateScaledProgress(0, same ? 0.01 : 0.8, step, &ask),
@@ -555,9 +557,7 @@ GDALDataset *create_copy(const char *name, GDALDataset *source, int strict, char
            describe(known.file.get(), source, options) && save(known.file.get(), name, options, rest);
     GDALDestroyScaledProgress(part);
     GDALDestroyScaledProgress(rest);
-    if (!good && stopped)
-        fail(_("%s: stopped by the user"), name, CPLE_UserInterrupt);
-    if (!good)
+    if (!good && (!stopped || !fail(_("%s: stopped by the user"), name, CPLE_UserInterrupt)))
         return nullptr;
     progress(1, "", user);
     GDALOpenInfo info(name, GA_ReadOnly);
