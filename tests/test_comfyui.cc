@@ -717,7 +717,8 @@ TEST(ComfyUi, PassesBypassedNodes)
 {
     const std::string workflow = R"j({"nodes": [
         {"id": 1, "type": "KSampler", "inputs": [{"name": "model", "type": "MODEL", "link": 1},
-         {"name": "positive", "type": "CONDITIONING", "link": 2}], "widgets_values": [9, "fixed", 20, 8, "euler", "normal", 1]},
+         {"name": "positive", "type": "CONDITIONING", "link": 2},
+         {"name": "negative", "type": "CONDITIONING", "link": 6}], "widgets_values": [9, "fixed", 20, 8, "euler", "normal", 1]},
         {"id": 2, "type": "LoraLoader", "mode": 4, "inputs": [{"name": "clip", "type": "CLIP", "link": null},
          {"name": "model", "type": "MODEL", "link": 3}], "outputs": [{"type": "MODEL"}, {"type": "CLIP"}],
          "widgets_values": ["l.safetensors", 1, 1]},
@@ -726,12 +727,17 @@ TEST(ComfyUi, PassesBypassedNodes)
         {"id": 5, "type": "SetNode", "inputs": [{"name": "*", "type": "*", "link": 4}], "widgets_values": ["kept"]},
         {"id": 6, "type": "CLIPTextEncode", "widgets_values": ["text"]},
         {"id": 7, "type": "KSampler", "mode": 2, "inputs": [{"name": "model", "type": "MODEL", "link": 5}],
-         "widgets_values": [1, "fixed", 2, 3, "ddim", "simple", 1]}],
-        "links": [[1, 2, 0, 1, 0, "MODEL"], [2, 4, 0, 1, 1, "*"], [3, 3, 0, 2, 0, "MODEL"], [4, 6, 0, 5, 0, "*"],
+         "widgets_values": [1, "fixed", 2, 3, "ddim", "simple", 1]},
+        {"id": 8, "type": "ControlNetApplyAdvanced", "mode": 4, "inputs": [
+         {"name": "positive", "type": "CONDITIONING", "link": 7}, {"name": "negative", "type": "CONDITIONING", "link": 8}],
+         "outputs": [{"type": "CONDITIONING"}, {"type": "CONDITIONING"}]},
+        {"id": 9, "type": "CLIPTextEncode", "widgets_values": ["unwanted"]}],
+        "links": [[6, 8, 1, 1, 2, "*"], [7, 4, 0, 8, 0, "*"], [8, 9, 0, 8, 1, "*"], [1, 2, 0, 1, 0, "MODEL"], [2, 4, 0, 1, 1, "*"], [3, 3, 0, 2, 0, "MODEL"], [4, 6, 0, 5, 0, "*"],
          {"id": 5, "origin_id": 3, "origin_slot": 0}]})j";
     Told found = told(png({{"workflow", workflow}}));
     EXPECT_EQ("m.ckpt", found["model_name"]);
     EXPECT_EQ("text", found["prompt"]);
+    EXPECT_EQ("unwanted", found["negative_prompt"]);
     EXPECT_EQ("9", found["seed"]);
     EXPECT_EQ(0u, found.count("loras"));
 }

@@ -232,10 +232,14 @@ static const legacy_json *element(editor_graph *editor, const legacy_json *array
     return number == 0 ? found : NULL;
 }
 
-/* The link into a bypassed node that its output hands on: of the first input of the same type. */
+/* The link into a bypassed node that its output hands on: of the input in the same place if it's of the same type, else
+   of the first that is. */
 static const legacy_json *bypass(editor_graph *editor, const map_entry *node, const legacy_json *output)
 {
     const legacy_json *type = member(editor, element(editor, node->outputs, output), "type");
+    const legacy_json *beside = element(editor, node->inputs, output);
+    if (type && beside && same(editor->in, type, member(editor, beside, "type")))
+        return member(editor, beside, "link");
     for (const legacy_json *input = node->inputs ? node->inputs->child : NULL; type && input; input = input->next)
         if (same(editor->in, type, member(editor, input, "type")))
             return member(editor, input, "link");
