@@ -425,6 +425,11 @@ class Copying(Case):
                 self.assertEqual(before, after.GetMetadata())
                 self.assertEqual(before["SHA256"], sha256(tensor(after)))
 
+    def test_a_picture_of_a_latent(self):
+        latent = f'RAIIAF:"{golden("f32_zfp_basic.raiiaf")}":latent:0'
+        target = self.translate(latent, self.place("a.raiiaf"), "-b", "1", "-ot", "Byte", "-scale", "-3", "3")
+        self.assertEqual((1, []), (gdal.Open(target).RasterCount, gdal.Open(target).GetSubDatasets()))
+
     def test_edited_metadata_is_taken(self):
         target = self.translate(golden("img_ga8.raiiaf"), self.place("a.raiiaf"), "-mo", "PROMPT=a dog")
         self.assertEqual("a dog", gdal.Open(target).GetMetadataItem("PROMPT"))

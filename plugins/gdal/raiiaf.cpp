@@ -412,7 +412,7 @@ bool find_known(GDALDataset *source, Dataset *known)
     raiiaf_import_options import = {};
     CPLStringList found, names(source->GetFileList());
     for (int i = 0; i < names.size(); i++)
-        if (GDALDriverH driver = GDALIdentifyDriver(names[i], nullptr))
+        if (GDALDriverH driver = STARTS_WITH_CI(names[i], prefix) ? nullptr : GDALIdentifyDriver(names[i], nullptr))
             if (strstr("RAIIAF PNG JPEG WEBP", GDALGetDescription(driver)))
                 found.AddNameValue(GDALGetDescription(driver), names[i]);
     const char *ours = found.FetchNameValue("RAIIAF"), *name = found.size() == 1 ? strchr(found[0], '=') + 1 : "";
