@@ -114,7 +114,8 @@ install_for_real() {
 # clang-format's output differs from version to version: the project's is Debian 12's.
 check_format() {
     clang-format --version | grep -q 'version 14\.' || return 1
-    find core tools magick-coder gimp-plugin tests \( -name '*.c' -o -name '*.h' -o -name '*.cc' \) -print0 |
+    find core tools magick-coder gimp-plugin plugins tests \
+        \( -name '*.c' -o -name '*.h' -o -name '*.cc' -o -name '*.cpp' \) -print0 |
         xargs -0 clang-format --style=file --dry-run --Werror
 }
 

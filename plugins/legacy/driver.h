@@ -44,10 +44,6 @@ const legacy_text *legacy_find_json(const legacy_input *in, const char *part);
    "Iptc4xmpExt:DigitalSourceType": usual prefixes, whatever the packet calls them), or NULL; parses them once. */
 const legacy_text *legacy_xmp(legacy_input *in, const char *name);
 
-/* Size in pixels, 0 if unknown. */
-uint32_t legacy_width(const legacy_input *in);
-uint32_t legacy_height(const legacy_input *in);
-
 /* What lies beside the image counts only where nothing in it was recognised by any driver: before that, the first of
    these is NULL and the second "".  A file beside the image, by its name without a folder, is asked of the host and
    read once. */
@@ -92,8 +88,8 @@ typedef struct legacy_json {
     const struct legacy_json *next;  /* in the object or array that this is in */
 } legacy_json;
 
-/* NULL if it isn't JSON, is nested more than RAIIAF_MAX_DEPTH deep or larger than makes sense.  White space around it and raw control
-   characters in strings are let pass.  Parsing the same text again costs nothing. */
+/* NULL if it isn't JSON, is nested more than RAIIAF_MAX_DEPTH deep or larger than makes sense.  White space around it
+   and raw control characters in strings are let pass.  Parsing the same text again costs nothing. */
 const legacy_json *legacy_parse(legacy_input *in, const char *text, size_t size);
 /* Whether a text could be a JSON object, from its first characters. */
 bool legacy_looks_json(const legacy_text *text);

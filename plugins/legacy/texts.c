@@ -402,16 +402,6 @@ bool legacy_begins(const legacy_text *text, const char *start)
     return text && text->size >= size && memcmp(text->text, start, size) == 0;
 }
 
-uint32_t legacy_width(const legacy_input *in)
-{
-    return in->info.width;
-}
-
-uint32_t legacy_height(const legacy_input *in)
-{
-    return in->info.height;
-}
-
 /* ---- beside the image ---- */
 
 const char *legacy_file_name(const legacy_input *in)
