@@ -607,6 +607,7 @@ static raiiaf_file *make_file(const char *name, const raiiaf_open_options *optio
     raiiaf_file *file = calloc(1, sizeof *file);
     if (!file)
         return NULL;
+    pthread_mutex_init(&file->reading, NULL); /* which can't fail */
     if (options && options->limits)
         file->limits = *options->limits;
     else
@@ -689,6 +690,7 @@ void rf_file_clear(raiiaf_file *file)
     raiiaf_buffer_free(&file->kept);
     rf_budget_release(file->budget);
     free(file->name);
+    pthread_mutex_destroy(&file->reading);
     *file = (raiiaf_file){0};
 }
 

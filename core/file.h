@@ -10,6 +10,8 @@
 #ifndef RAIIAF_FILE_H
 #define RAIIAF_FILE_H
 
+#include <pthread.h>
+
 #include "base.h"
 #include "json.h"
 
@@ -38,7 +40,8 @@ typedef struct rf_chunk {
 #define RF_CREATED_HARDWARE 4u
 
 struct raiiaf_file {
-    raiiaf_source source; /* read_at NULL: a new file */
+    raiiaf_source source;    /* read_at NULL: a new file */
+    pthread_mutex_t reading; /* a caller's read_at is called by one thread at a time: most seek, then read */
     char *name;
     raiiaf_limits limits;
     rf_budget *budget;

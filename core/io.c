@@ -217,12 +217,20 @@ void raiiaf_source_close(raiiaf_source *source)
 raiiaf_status rf_source_read(const raiiaf_file *file, uint64_t offset, void *out, size_t size, const rf_where *where,
                              raiiaf_error *error)
 {
+    const raiiaf_source *source = &file->source;
+    bool ours = source->read_at == path_read_at || source->read_at == memory_read_at;
+    pthread_mutex_t *reading = ours ? NULL : (pthread_mutex_t *)&file->reading;
+    if (reading)
+        pthread_mutex_lock(reading);
     errno = 0;
-    int64_t got = file->source.read_at(file->source.user, offset, out, size);
+    int64_t got = source->read_at(source->user, offset, out, size);
+    int reason = errno;
+    if (reading)
+        pthread_mutex_unlock(reading);
     if (got == (int64_t)size)
         return RAIIAF_OK;
     if (got < 0)
-        return rf_fail_errno(error, errno, "read", where, _("can't be read"));
+        return rf_fail_errno(error, reason, "read", where, _("can't be read"));
     return rf_fail(error, RAIIAF_ERROR_DAMAGED, "truncated", where, _("the file ends early"));
 }
 

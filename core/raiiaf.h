@@ -15,7 +15,7 @@
  *   - Text is UTF-8.  Numbers are read and written independent of the locale.
  *   - Tensors and files are little-endian; 16-bit pixel samples handed across this interface are native.
  *   - Functions that only read (const raiiaf_file *) may run at the same time on one file from several
- *     threads, if its source's read_at may; everything else wants one thread at a time.
+ *     threads; everything else wants one thread at a time.
  *   - The library prints nothing, keeps no global state but its message catalogue, and never ends the process.
  */
 #ifndef RAIIAF_H
@@ -125,7 +125,8 @@ RAIIAF_API void raiiaf_buffer_free(raiiaf_buffer *buffer);
 /* A random-access source of `size` bytes.
    read_at fills `buffer` with the `length` bytes at `offset`.  The library never asks beyond `size`.  It returns
    the number of bytes read; fewer than asked means that the file ended early, and -1 an error (errno tells, if
-   it isn't 0).  view (may be NULL) returns a pointer to those bytes, valid until close, or NULL.
+   it isn't 0).  For one file it is called by one thread at a time, though not always by the same.
+   view (may be NULL; any threads) returns a pointer to those bytes, valid until close, or NULL.
    close (may be NULL) is called once, also when opening fails.  `name` is for messages and is copied. */
 typedef struct raiiaf_source {
     void *user;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <zstd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cmath>
 #include <csignal>
@@ -90,6 +91,35 @@ struct Faulty {
         return source;
     }
 };
+
+// Most read by seeking first.
+TEST(Source, IsReadByOneThreadAtATime)
+{
+    struct Seeking {
+        std::string bytes;
+        uint64_t at = 0;
+        std::atomic<int> inside{0}, most{0};
+    } seeking;
+    seeking.bytes = test::slurp(golden("g5_many_50.gen5"));
+    raiiaf_source source{};
+    source.user = &seeking;
+    source.name = "seeking.gen5";
+    source.size = seeking.bytes.size();
+    source.read_at = [](void *user, uint64_t offset, void *buffer, size_t length) -> int64_t {
+        Seeking *self = static_cast<Seeking *>(user);
+        self->most = std::max<int>(self->most, ++self->inside);
+        self->at = offset;
+        std::this_thread::yield();
+        std::memcpy(buffer, self->bytes.data() + self->at, length);
+        self->inside--;
+        return static_cast<int64_t>(length);
+    };
+    File file;
+    ASSERT_GOOD(raiiaf_open(&file, &source, nullptr, &error));
+    for (int i = 0; i < 20; i++)
+        ASSERT_GOOD(raiiaf_verify(file, 8, nullptr, nullptr, &error));
+    EXPECT_EQ(1, seeking.most);
+}
 
 TEST(Source, MissingFileAndFolder)
 {

@@ -13,7 +13,6 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <utility>
 
 #define _(text) raiiaf_translate(text)
@@ -22,10 +21,7 @@ namespace
 {
 const char prefix[] = "RAIIAF:", environment_domain[] = "json:RAIIAF_ENVIRONMENT";
 using Memory = std::shared_ptr<void>;
-struct Handle { /* shared with a copy that is made: by then GDAL has deleted the name */
-    std::shared_ptr<VSILFILE> file;
-    std::shared_ptr<std::mutex> lock = std::make_shared<std::mutex>(); /* the library reads in several threads */
-};
+using Handle = std::shared_ptr<VSILFILE>; /* shared with a copy that is made: by then GDAL has deleted the name */
 
 bool fail(const char *format, const char *what = "", CPLErrorNum number = CPLE_AppDefined)
 {
@@ -129,8 +125,7 @@ struct Band final : GDALPamRasterBand {
 
 int64_t read_at(void *user, uint64_t offset, void *buffer, size_t length)
 {
-    VSILFILE *handle = static_cast<Handle *>(user)->file.get();
-    std::lock_guard<std::mutex> one(*static_cast<Handle *>(user)->lock);
+    VSILFILE *handle = static_cast<Handle *>(user)->get();
     return VSIFSeekL(handle, offset, SEEK_SET) ? -1 : static_cast<int64_t>(VSIFReadL(buffer, 1, length, handle));
 }
 
@@ -142,11 +137,11 @@ bool Dataset::open_file(const char *name)
     options.warning = [](void *, const raiiaf_error *warning) {
         CPLError(CE_Warning, CPLE_AppDefined, "%s", warning->text);
     };
-    if (!handle.file)
-        handle.file.reset(VSIFOpenL(name, "rb"), [](VSILFILE *made) { return made ? VSIFCloseL(made) : 0; });
-    if (!handle.file || VSIFSeekL(handle.file.get(), 0, SEEK_END))
+    if (!handle)
+        handle.reset(VSIFOpenL(name, "rb"), [](VSILFILE *made) { return made ? VSIFCloseL(made) : 0; });
+    if (!handle || VSIFSeekL(handle.get(), 0, SEEK_END))
         return fail(_("%s: can't be read"), name, CPLE_OpenFailed);
-    raiiaf_source source = {new Handle(handle), name, VSIFTellL(handle.file.get()), read_at, nullptr, [](void *user) {
+    raiiaf_source source = {new Handle(handle), name, VSIFTellL(handle.get()), read_at, nullptr, [](void *user) {
                                 delete static_cast<Handle *>(user);
                             }};
     raiiaf_status status = raiiaf_open(&opened, &source, &options, &error);
@@ -277,7 +272,7 @@ GDALDataset *Dataset::open(GDALOpenInfo *info)
     CPLString path = whole ? info->pszFilename : parts[1], part = whole ? "" : parts[3];
     std::unique_ptr<Dataset> dataset(new Dataset);
     if (!named && info->fpL)
-        dataset->handle.file.reset(std::exchange(info->fpL, nullptr), VSIFCloseL);
+        dataset->handle.reset(std::exchange(info->fpL, nullptr), VSIFCloseL);
     if (!dataset->open_file(path) || !(part.empty() ? dataset->describe_image() : dataset->describe_latent(part)))
         return nullptr;
     raiiaf_manifest_text(dataset->file.get(), &text, &size);
@@ -548,7 +543,7 @@ GDALDataset *create_copy(const char *name, GDALDataset *source, int strict, char
     if (good && !same && (bands < 1 || bands > 4 || (type != GDT_Byte && type != GDT_UInt16)))
         good = fail(_("RAIIAF takes 1 to 4 bands of Byte or UInt16, not %s; -co LATENT=FILE adds a latent"),
                     CPLSPrintf("%d × %s", bands, GDALGetDataTypeName(type)), CPLE_NotSupported);
-    known.handle = same ? ours->handle : Handle();
+    known.handle = same ? ours->handle : nullptr;
     good = good && (same ? known.open_file(raiiaf_name(ours->file.get())) : find_known(source, &known));
     same = same || (good && known.GetRasterCount() && same_picture(source, &known));
     void *part = GDALCreateScaledProgress(0, same ? 0.01 : 0.8, step, &ask),
