@@ -33,6 +33,13 @@ static void on_size(GdkPixbufLoader *loader, int w, int h, gpointer user)
         gdk_pixbuf_loader_set_size(loader, width, height);
 }
 
+/* As Geeqie does: what is prepared is taken for empty. */
+static void on_prepared(GdkPixbufLoader *loader, gpointer user)
+{
+    (void)user;
+    gdk_pixbuf_fill(gdk_pixbuf_loader_get_pixbuf(loader), 0);
+}
+
 static GdkPixbuf *load_in_pieces(const char *path, GError **error)
 {
     gchar *data;
@@ -42,6 +49,7 @@ static GdkPixbuf *load_in_pieces(const char *path, GError **error)
         return NULL;
     GdkPixbufLoader *loader = gdk_pixbuf_loader_new();
     g_signal_connect(loader, "size-prepared", G_CALLBACK(on_size), NULL);
+    g_signal_connect(loader, "area-prepared", G_CALLBACK(on_prepared), NULL);
     gboolean good = TRUE;
     for (gsize at = 0; good && at < size; at += piece)
         good = gdk_pixbuf_loader_write(loader, (guchar *)data + at, MIN(piece, size - at), error);

@@ -202,7 +202,12 @@ static gboolean stop_load(gpointer context, GError **error)
                                    (GDestroyNotify)g_bytes_unref);
             l->data = NULL;
         }
+        /* Some programs, Geeqie for one, blank a picture that is prepared, as they take it for empty yet. */
+        GdkPixbuf *kept = gdk_pixbuf_copy(pixbuf);
         l->prepared(pixbuf, NULL, l->wish.user);
+        if (kept)
+            gdk_pixbuf_copy_area(kept, 0, 0, gdk_pixbuf_get_width(kept), gdk_pixbuf_get_height(kept), pixbuf, 0, 0);
+        g_clear_object(&kept);
         l->updated(pixbuf, 0, 0, gdk_pixbuf_get_width(pixbuf), gdk_pixbuf_get_height(pixbuf), l->wish.user);
     }
     raiiaf_close(file); /* whose bytes stay while the picture has them */
