@@ -39,7 +39,11 @@ const char *rf_metadata_key(raiiaf_layout layout)
 
 const char *rf_chunk_name(const raiiaf_file *file, size_t i, char out[32])
 {
-    snprintf(out, 32, "%s %zu", file->chunks[i].info.type, i);
+    const char *type = file->chunks[i].info.type;
+    if (*type)
+        snprintf(out, 32, "%s %zu", type, i);
+    else
+        snprintf(out, 32, _("record %zu"), i);
     return out;
 }
 
@@ -208,13 +212,19 @@ typedef struct record {
     raiiaf_file *file;
     rf_chunk *chunk;
     rf_span span;
-    char name[32];
     raiiaf_error *error;
 } record;
 
+static rf_where where_of(const record *r, char name[32])
+{
+    rf_chunk_name(r->file, (size_t)(r->chunk - r->file->chunks), name);
+    return (rf_where){r->file->name, name, r->chunk->info.offset ? r->chunk->info.offset : RAIIAF_NO_OFFSET};
+}
+
 static raiiaf_status refuse_record(const record *r, raiiaf_status status, const char *id, const char *message)
 {
-    const rf_where where = {r->file->name, r->name, r->chunk->info.offset ? r->chunk->info.offset : RAIIAF_NO_OFFSET};
+    char name[32];
+    const rf_where where = where_of(r, name);
     return rf_fail(r->error, status, id, &where, "%s", message);
 }
 
@@ -238,7 +248,7 @@ static raiiaf_status read_size(const record *r, const char *name, uint64_t *numb
     return bad_record(r, "record-number", message);
 }
 
-static raiiaf_status read_type(record *r)
+static raiiaf_status read_type(const record *r)
 {
     const char *text = r->file->text.data;
     rf_span value;
@@ -252,8 +262,6 @@ static raiiaf_status read_type(record *r)
     if (!good)
         return bad_record(r, "record-type", _("its record has no type of four characters"));
     memcpy(r->chunk->info.type, text + value.start + 1, 4);
-    size_t i = (size_t)(r->chunk - r->file->chunks);
-    rf_chunk_name(r->file, i, r->name);
     return RAIIAF_OK;
 }
 
@@ -373,7 +381,8 @@ static raiiaf_status check_described_dtype(const record *r, rf_span extra)
     if (r->chunk->no_header && !agrees)
         return bad_record(r, "latent-dtype", _("nothing tells its type of element"));
     if (contradicts) {
-        const rf_where where = {r->file->name, r->name, r->chunk->info.offset};
+        char name[32];
+        const rf_where where = where_of(r, name);
         rf_warn(r->file, RAIIAF_ERROR_DAMAGED, "latent-dtype", &where,
                 _("its record contradicts itself about the type of element; its size says %s"),
                 r->chunk->info.dtype == RAIIAF_FLOAT32 ? "float32" : "float16");
@@ -425,7 +434,7 @@ static bool known_type(const char *type)
     return strcmp(type, "LATN") == 0 || strcmp(type, "DATA") == 0 || strcmp(type, "ENVC") == 0;
 }
 
-static raiiaf_status read_record(record *r)
+static raiiaf_status read_record(const record *r)
 {
     rf_chunk *chunk = r->chunk;
     raiiaf_chunk_info *info = &chunk->info;
@@ -451,7 +460,8 @@ static raiiaf_status read_record(record *r)
     if (!known_type(info->type))
         return RAIIAF_OK;
     if (limits->chunk_size && info->size > limits->chunk_size) {
-        const rf_where where = {r->file->name, r->name, info->offset};
+        char name[32];
+        const rf_where where = where_of(r, name);
         return rf_fail(r->error, RAIIAF_ERROR_LIMIT, "chunk-size", &where,
                        _("would take %" PRIu64 " bytes, more than the limit of %" PRIu64
                          "; raise raiiaf_limits.chunk_size if you trust the file"),
@@ -543,9 +553,7 @@ raiiaf_status rf_records_read(raiiaf_file *file, raiiaf_error *error)
     if (__builtin_mul_overflow(count, sizeof *file->chunks, &bytes) || !(file->chunks = calloc(1, bytes + 1)))
         return rf_fail_memory(error, file->name);
     for (rf_json_walk walk = rf_json_begin(text, chunks); rf_json_next(&walk);) {
-        record r = {file, &file->chunks[file->chunk_count++], walk.value, "", error};
-        snprintf(r.name, sizeof r.name, _("record %zu"), walk.index);
-        status = read_record(&r);
+        status = read_record(&(record){file, &file->chunks[file->chunk_count++], walk.value, error});
         if (status != RAIIAF_OK)
             return status;
     }
