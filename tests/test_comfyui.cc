@@ -706,12 +706,55 @@ TEST(ComfyUi, TakesSizesByName)
     EXPECT_EQ("512x768", size((preset + "}").c_str()));
     EXPECT_EQ("768x512", size((preset + R"j(, "swap_dimensions": "On"})j").c_str()));
     EXPECT_EQ("64x64", size(R"j({"width": 64, "height": 64, "aspect_ratio": "custom"})j"));
+    EXPECT_EQ("832x1216", size(R"j({"resolution": "832 x 1216", "width": 64, "height": 64})j"));
+    EXPECT_EQ("768x512", size(R"j({"empty_latent_aspect": "768 x 512 [L] 3:2", "empty_latent_width": 64,
+        "empty_latent_height": 64})j"));
+    EXPECT_EQ("64x96", size(R"j({"resolution": "width x height (custom)", "empty_latent_width": 64,
+        "empty_latent_height": 96})j"));
     EXPECT_EQ("1024x1024", size(R"j({"aspect_ratio": "1:1 (Square)", "megapixels": 1.0, "multiple": 8
 })j"));
     EXPECT_EQ("x", size(R"j({"whatever": 3})j"));
 }
 
+// A context, or a pipe, holds what nodes before it put there.
+TEST(ComfyUi, FindsNumbersInBundles)
+{
+    Told found = told(png({{"prompt", R"j({"1": {"inputs": {"seed": ["6", 8], "steps": ["6", 9], "cfg": 3,
+        "sampler_name": ["6", 11], "scheduler": "karras", "model": ["6", 1], "positive": ["6", 4], "negative": ["6", 5],
+        "latent_image": ["6", 6]}, "class_type": "KSampler"},
+        "2": {"inputs": {"seed": 18446744073709551615}, "class_type": "Seed (rgthree)"},
+        "3": {"inputs": {"ckpt_name": "c.ckpt"}, "class_type": "CheckpointLoaderSimple"},
+        "4": {"inputs": {"model": ["3", 0], "seed": ["2", 0], "steps": 25, "sampler": "euler"},
+        "class_type": "Context Big (rgthree)"},
+        "5": {"inputs": {"ctx_02": ["4", 0]}, "class_type": "Context Switch (rgthree)"},
+        "6": {"inputs": {"base_ctx": ["5", 0], "positive": ["7", 0]}, "class_type": "Context (rgthree)"},
+        "7": {"inputs": {"clip_regions": ["8", 0], "mask_token": ""}, "class_type": "BNK_CutoffRegionsToConditioning"},
+        "8": {"inputs": {"region_text": "red bag", "target_text": "red", "clip_regions": ["9", 0]},
+        "class_type": "BNK_CutoffSetRegions"},
+        "9": {"inputs": {"text": "a red bag"}, "class_type": "BNK_CutoffBasePrompt"}})j"}}));
+    EXPECT_EQ("18446744073709551615", found["seed"]);
+    EXPECT_EQ("25", found["steps"]);
+    EXPECT_EQ("euler", found["sampler"]);
+    EXPECT_EQ("c.ckpt", found["model_name"]);
+    EXPECT_EQ("a red bag", found["prompt"]);
+}
+
 // ---- the editor's graph ----
+
+TEST(ComfyUi, KnowsTheWidgetsOfVideoNodes)
+{
+    Told found = told(png({{"workflow", R"j({"nodes": [
+        {"id": 1, "type": "KSampler", "inputs": [{"name": "positive", "link": 1}, {"name": "latent_image", "link": 2},
+         {"name": "model", "link": 4}], "widgets_values": [9, "fixed", 20, 8, "euler", "normal", 1]},
+        {"id": 2, "type": "WanVaceToVideo", "inputs": [{"name": "positive", "link": 3}],
+         "widgets_values": [768, 432, 81, 1, 1]},
+        {"id": 3, "type": "TextEncodeAceStepAudio", "widgets_values": ["piano", "la la", 0.9]},
+        {"id": 4, "type": "UNETLoader", "widgets_values": ["u", "default"]}],
+        "links": [[1, 2, 0, 1, 0, "*"], [2, 2, 2, 1, 1, "*"], [3, 3, 0, 2, 0, "*"], [4, 4, 0, 1, 2, "*"]]})j"}}));
+    EXPECT_EQ("768", found["width"]);
+    EXPECT_EQ("432", found["height"]);
+    EXPECT_EQ("piano\nla la", found["prompt"]);
+}
 
 TEST(ComfyUi, PassesBypassedNodes)
 {

@@ -276,6 +276,9 @@ static const legacy_json *behind(comfy_graph *graph, comfy_node *node, const cha
     size_t count = comfy_routes(graph, node, routes);
     for (size_t i = 0; !found && i < count; i++)
         found = resolve(graph, routes[i], names, is);
+    for (const legacy_json *input = comfy_first_input(node); input && !found; input = input->next)
+        if (comfy_is_bundle(input))
+            found = resolve(graph, input, names, is);
     return found;
 }
 

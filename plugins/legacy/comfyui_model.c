@@ -84,15 +84,18 @@ static bool by_choice(comfy_graph *graph, comfy_node *node, image_size *extent)
 /* "SD1.5 - 2:3 portrait 512x768", which counts before the width and height beside it unless it's "custom". */
 static bool by_preset(comfy_graph *graph, const comfy_node *node, image_size *extent)
 {
-    size_t size;
-    const legacy_json *ratio = legacy_member(node->inputs, "aspect_ratio"),
-                      *swap = legacy_member(node->inputs, "swap_dimensions");
-    const char *text = ratio && ratio->type == RAIIAF_JSON_STRING ? comfy_text(graph->in, ratio, &size) : NULL;
-    if (!text || !parse_size(text, size, extent))
-        return false;
-    if (legacy_is(swap, "On"))
-        *extent = (image_size){extent->height, extent->width};
-    return true;
+    static const char *const names[] = {"aspect_ratio", "resolution", "empty_latent_aspect"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const legacy_json *preset = legacy_member(node->inputs, names[i]);
+        size_t size;
+        const char *text = preset && preset->type == RAIIAF_JSON_STRING ? comfy_text(graph->in, preset, &size) : NULL;
+        if (!text || !parse_size(text, size, extent))
+            continue;
+        if (legacy_is(legacy_member(node->inputs, "swap_dimensions"), "On"))
+            *extent = (image_size){extent->height, extent->width};
+        return true;
+    }
+    return false;
 }
 
 static bool own_size(comfy_graph *graph, comfy_node *node, image_size *extent)

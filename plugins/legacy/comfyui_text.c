@@ -270,7 +270,7 @@ static bool is_embedded(const legacy_json *input)
     if (input->type != RAIIAF_JSON_ARRAY)
         return false;
     return comfy_has_part(input, "text_embeds") || comfy_has_part(input, "prompt_embeds") ||
-           comfy_has_part(input, "hyvid_embeds");
+           comfy_has_part(input, "hyvid_embeds") || comfy_named(input, "clip_regions");
 }
 
 static bool gather_conditioning(text_walk *walk, text_parts *parts, const comfy_node *node, bool start)

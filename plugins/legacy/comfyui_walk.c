@@ -28,7 +28,8 @@ static bool is_sampler(const comfy_graph *graph, const comfy_node *node)
     static const char *const seeds[] = {"seed", "noise_seed", "noise", NULL};
     static const char *const steps[] = {"steps", "sigmas", NULL};
     static const char *const samplers[] = {"sampler_name", "sampler", NULL};
-    if (!comfy_any_linked(graph, node, consumed))
+    bool carries = comfy_type_has(node, "Context") && !comfy_type_has(node, "Sampl"); /* what a sampler is to use */
+    if (carries || !comfy_any_linked(graph, node, consumed))
         return false;
     return (comfy_has_any(node, seeds) && (comfy_has_any(node, steps) || comfy_linked(graph, node, "guider"))) ||
            (comfy_has_any(node, samplers) && comfy_has_any(node, steps) && legacy_member(node->inputs, "positive"));
