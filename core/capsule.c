@@ -127,7 +127,7 @@ static raiiaf_status spell_member(const making *m, const char *digest, rf_bytes 
 {
     char header[2 * RF_HEADER_MOST + 1];
     rf_bytes rest = {0};
-    raiiaf_status status = m->flags ? RAIIAF_OK : spell_rest(m->file, &rest, error);
+    raiiaf_status status = m->flags & ~RF_CAPSULE_WITH_IMAGE ? RAIIAF_OK : spell_rest(m->file, &rest, error);
     rf_hex(m->file->header, m->file->header_size, header);
     rf_bytes_format(out, "{\"layout\": \"%s\", \"header\": \"%s\", ", raiiaf_layout_name(m->file->layout), header);
     spell_image_record(m, out);
@@ -156,6 +156,8 @@ static raiiaf_status spell_manifest(making *m, const char *digest, rf_bytes *tex
     raiiaf_file work = *m->file;
     rf_bytes capsule = {0};
     raiiaf_buffer image = {0};
+    if (m->flags & RF_CAPSULE_WITH_IMAGE)
+        work.warning = NULL;
     work.text = (rf_bytes){0};
     rf_bytes_append(&work.text, m->file->text.data, m->file->text.size);
     m->offset = m->file->header_size;

@@ -138,7 +138,7 @@ static raiiaf_status put_file(const raiiaf_file *file, const raiiaf_buffer *imag
     raiiaf_buffer capsule = {0}, stored = {0}, delta = {0};
     rf_bytes rest = {0};
     size_t end = out->size;
-    raiiaf_status status = raiiaf_capsule_make(file, NULL, 0, &capsule, error);
+    raiiaf_status status = raiiaf_capsule_make(file, NULL, RF_CAPSULE_WITH_IMAGE, &capsule, error);
     if (status == RAIIAF_OK)
         status = raiiaf_chunk_read_stored(file, raiiaf_image_chunk(file), &stored, error);
     rf_bytes_append(&rest, out->data, end);

@@ -72,6 +72,9 @@ struct raiiaf_file {
     size_t image_position; /* and its place in the array */
 };
 
+/* ---- capsule.c ---- */
+#define RF_CAPSULE_WITH_IMAGE 4u /* for raiiaf_capsule_make: the image goes along, and none of its text is lost */
+
 /* ---- io.c ---- */
 raiiaf_status rf_source_read(const raiiaf_file *file, uint64_t offset, void *out, size_t size, const rf_where *where,
                              raiiaf_error *error);

@@ -275,6 +275,32 @@ TEST(Export, RefusesWhatIsNoWholePng)
     }
 }
 
+// The image goes out as it is, and its text with it, however long.
+TEST(Export, LosesNoTextThatItWarnsOf)
+{
+    std::string png = test::plain_png(8, 8, 1, 2, 3);
+    std::string image = png.substr(0, 33) + png_chunk("tEXt", "Title\0"s + std::string(1 << 16, 'x')) + png.substr(33);
+    std::string bytes = sample_file(image);
+    raiiaf_limits limits;
+    raiiaf_limits_default(&limits);
+    limits.manifest_size = 1 << 15;
+    std::vector<std::string> warnings;
+    raiiaf_open_options options = {};
+    options.limits = &limits;
+    options.warning_user = &warnings;
+    options.warning = [](void *user, const raiiaf_error *warning) {
+        static_cast<std::vector<std::string> *>(user)->push_back(warning->id);
+    };
+    File file;
+    Error error;
+    ASSERT_TRUE(test::good(raiiaf_open_memory(&file, bytes.data(), bytes.size(), "text", &options, &error), error));
+    expect_image_kept(image, exported(file, RAIIAF_EXPORT_PNG));
+    EXPECT_EQ(std::vector<std::string>{}, warnings);
+    Buffer capsule;
+    ASSERT_TRUE(test::good(raiiaf_capsule_make(file, nullptr, 0, &capsule, &error), error));
+    EXPECT_EQ(std::vector<std::string>{"text-too-large"}, warnings);
+}
+
 // ---- a PNG that somebody changed ----
 
 raiiaf_status import(File &file, const std::string &png, const raiiaf_import_options *options = nullptr)
