@@ -669,9 +669,19 @@ class Deleting(Case):
         self.path("b.png", png("another"))
         self.path("m.json", json.dumps({"source": artifact["source"]}).encode())
         self.ok("create", "-o", "in/a.raiiaf", "--image", "b.png", "--manifest", "m.json", "--no-environment")
-        _, err = self.run_raiiaf("convert", "--delete-source", "in")
+        _, err = self.run_raiiaf("convert", "--delete-source", "in", status=1)
         self.assertIn(b"in/a.png stays", err)
         self.assertEqual(self.names("in"), ["a.png", "a.raiiaf"])
+
+    def test_an_image_that_cant_be_deleted(self):
+        if os.geteuid() == 0:
+            self.skipTest("nothing is unwritable for root")
+        self.path("in/a.png", png())
+        os.chmod(self.path("in"), 0o555)
+        self.addCleanup(os.chmod, self.path("in"), 0o755)
+        _, err = self.run_raiiaf("convert", "--delete-source", "-o", "out", "in", status=1)
+        self.assertIn(b"in/a.png can't be deleted", err)
+        self.assertEqual((self.names("in"), self.names("out")), (["a.png"], ["a.raiiaf"]))
 
     def test_damaged_targets_dont_count(self):
         self.path("in/a.png", png(noise=3000))

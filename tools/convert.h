@@ -79,7 +79,8 @@ void progress_deleted(void);
 void progress_skipped(void);
 /* Messages that leave the bar whole; a raiiaf_warning_callback. */
 void progress_warn(void *user, const raiiaf_error *warning);
-void progress_say(const char *format, ...) PRINTF(1, 2);
+/* What went wrong besides the conversion of a file. */
+void progress_fail(const char *format, ...) PRINTF(1, 2);
 /* Ends it with one line; false if something failed. */
 bool progress_end(void);
 

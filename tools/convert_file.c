@@ -196,11 +196,11 @@ static void delete_source(const struct entry *entry)
                  about.st_size == source->about.st_size && about.st_mtim.tv_sec == source->about.st_mtim.tv_sec &&
                  about.st_mtim.tv_nsec == source->about.st_mtim.tv_nsec);
     if (!same)
-        progress_say(_("%s stays, as it has changed meanwhile"), source->path);
+        progress_fail(_("%s stays, as it has changed meanwhile"), source->path);
     else if (!held)
-        progress_say(_("%s stays, as %s doesn't hold it unchanged"), source->path, entry->target);
+        progress_fail(_("%s stays, as %s doesn't hold it unchanged"), source->path, entry->target);
     else if (unlink(source->path) != 0)
-        progress_say(_("%s can't be deleted: %s"), source->path, strerror(errno));
+        progress_fail(_("%s can't be deleted: %s"), source->path, strerror(errno));
     else
         progress_deleted();
 }

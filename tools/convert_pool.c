@@ -160,7 +160,7 @@ bool pool_run(const struct plan *plan, int *number)
         pthread_join(threads[i], NULL);
     free(threads);
     if (atomic_load(&pool.useless))
-        progress_say("%s", _("no more is converted; once there is room, the same command goes on"));
+        progress_fail("%s", _("no more is converted; once there is room, the same command goes on"));
     *number = interrupted;
-    return good && !atomic_load(&pool.useless);
+    return good;
 }

@@ -23,7 +23,7 @@ static struct {
     pthread_mutex_t lock; /* over all else, and what is printed */
     const struct plan *plan;
     FILE *report;
-    bool terminal, shown;
+    bool terminal, shown, failed;
     uint64_t results[RESULTS], skipped, unrecognised, deleted;
     double begun, drawn; /* seconds */
     pthread_t counter;
@@ -202,7 +202,7 @@ void progress_warn(void *user, const raiiaf_error *warning)
     pthread_mutex_unlock(&progress.lock);
 }
 
-void progress_say(const char *format, ...)
+void progress_fail(const char *format, ...)
 {
     char text[2048];
     va_list arguments;
@@ -212,6 +212,7 @@ void progress_say(const char *format, ...)
     pthread_mutex_lock(&progress.lock);
     hide();
     report("%s", text);
+    progress.failed = true;
     pthread_mutex_unlock(&progress.lock);
 }
 
@@ -232,7 +233,7 @@ static void print_end(void)
 
 bool progress_end(void)
 {
-    bool good = progress.results[RESULT_FAILED] == 0;
+    bool good = progress.results[RESULT_FAILED] == 0 && !progress.failed;
     atomic_store(&progress.stop, true);
     if (progress.counting)
         pthread_join(progress.counter, NULL);
