@@ -133,6 +133,22 @@ class Png(Export):
         self.run_raiiaf("export", "--overwrite", "--png", path, path, status=2)
         self.assertEqual(self.untouched(path), kept)
 
+    def test_what_is_replaced_keeps_its_place(self):
+        """Links and permissions stay, as with all other outputs."""
+        os.mkdir(self.path("there"))
+        for name, call in (("x.png", ["--png", "x.png"]), ("y.txt", ["--parameters", "-o", "y.txt"])):
+            path = self.path("there/" + name, b"former")
+            os.chmod(path, 0o600)
+            os.symlink("there/" + name, self.path(name))
+            _, err = self.run_raiiaf("export", *call, PNG, status=1)
+            self.one_sentence(err, name, "--overwrite")
+            self.assertEqual(self.read(name), b"former")
+            self.ok("export", "--overwrite", *call, PNG)
+            self.assertTrue(os.path.islink(self.path(name)))
+            self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+            self.assertIn(b"lighthouse", self.read("there/" + name))
+        self.assertEqual(len(os.listdir(self.path("there"))), 2)
+
     def test_two_images_of_one_name(self):
         paths = [self.artifact(name + ".raiiaf", file_name="same.png") for name in ("one", "two", "three")]
         for option in ([], ["--overwrite"]):

@@ -121,17 +121,13 @@ static bool place_failed(raiiaf_pending *pending, const char *path, const raiiaf
 }
 
 /* Outputs of this call never replace each other.  Those in a folder come to disk together, in the end. */
-static bool write_to(struct job *job, const raiiaf_file *file, const char *path, const raiiaf_buffer *bytes)
+static bool place(struct job *job, const char *path, const raiiaf_buffer *bytes)
 {
     const raiiaf_buffer nothing = {0};
     raiiaf_pending *pending = NULL;
     raiiaf_error error;
     raiiaf_sink sink;
     bool replace = job->overwrite && tfind(path, &job->written, compare_paths) == NULL;
-    if (!make_folders(path)) {
-        report(_("%s can't be written: %s"), path, strerror(errno));
-        return false;
-    }
     if (raiiaf_sink_pending(&sink, path, 0666, &pending, &error) != RAIIAF_OK)
         return place_failed(NULL, path, &error);
     if (!fill_sink(&sink, path, &nothing, bytes))
@@ -140,9 +136,21 @@ static bool write_to(struct job *job, const raiiaf_file *file, const char *path,
         raiiaf_pending_place(pending, path, replace, &error) != RAIIAF_OK)
         return place_failed(pending, path, &error);
     checked(tsearch(checked(strdup(path)), &job->written, compare_paths));
-    if (job->form == RAIIAF_EXPORT_PNG)
-        restore_time(file, path);
     return true;
+}
+
+static bool write_to(struct job *job, const raiiaf_file *file, const char *path, const raiiaf_buffer *bytes)
+{
+    bool good = make_folders(path);
+    if (!good)
+        report(_("%s can't be written: %s"), path, strerror(errno));
+    else if (job->overwrite && !job->folder)
+        good = write_output(path, &(raiiaf_buffer){0}, bytes);
+    else
+        good = place(job, path, bytes);
+    if (good && job->form == RAIIAF_EXPORT_PNG)
+        restore_time(file, path);
+    return good;
 }
 
 /* Brings the output folder to disk. */
