@@ -619,6 +619,13 @@ TEST(ComfyUi, MakesNothingUpOfNodesThatWrite)
         "on_false": "mine"}, "class_type": "ComfySwitchNode"})j")["prompt"]);
     EXPECT_EQ("last shown", with_prompt("[\"21\", 0]", author + R"j(, "21": {"inputs": {"text": ["20", 0],
         "text_0": "last shown"}, "class_type": "ShowText|pysssss"})j")["prompt"]);
+    const auto shown = [&](const char *from) {
+        return with_prompt("[\"21\", 0]", author + R"j(, "21": {"inputs": {"text": "last shown", "anything": [")j" +
+                                              from + R"j(", 0]}, "class_type": "easy showAnything"},
+        "22": {"inputs": {"value": "new"}, "class_type": "PrimitiveString"})j")["prompt"];
+    };
+    EXPECT_EQ("new", shown("22"));
+    EXPECT_EQ("last shown", shown("20"));
 }
 
 TEST(ComfyUi, JoinsTexts)

@@ -306,6 +306,20 @@ TEST(Parameters, OpenTheNegativePromptOnceAtALineStart)
     EXPECT_EQ("", found["negative_prompt"]);
 }
 
+TEST(Parameters, StandBehindThePromptWhereAllIsOneLine)
+{
+    Told found = told("a cat, sitting. " + line + ", Hires prompt: \"x Steps: 3, y\"");
+    EXPECT_EQ("a cat, sitting.", found["prompt"]);
+    EXPECT_EQ("20", found["steps"]);
+    EXPECT_EQ("Euler a", found["sampler"]);
+    for (const char *start : {"Seed: 7, Hires prompt: \"x Steps: 3, y\", Sampler: b, Size: 8x8",
+                              "Model: m, Refiner Steps: 4, Steps: 9, Sampler: b, Seed: 7"}) {
+        found = told("a cat\n" + std::string(start));
+        EXPECT_EQ("a cat", found["prompt"]) << start;
+        EXPECT_EQ("7", found["seed"]) << start;
+    }
+}
+
 TEST(Parameters, TakeValuesThatHoldCommas)
 {
     Told found = told(

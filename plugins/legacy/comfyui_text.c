@@ -345,6 +345,7 @@ static bool gather(text_walk *walk, text_parts *parts, comfy_node *node, int slo
 {
     static const char *const guidance[] = {"guidance", NULL};
     bool start = walk->start, author = !start && is_author(walk->graph, node);
+    bool shows = comfy_linked(walk->graph, node, "anything"); /* its own text is the last that was shown */
     walk->start = false;
     if (!walk->negative && !walk->guidance)
         walk->guidance = comfy_number(walk->graph, node, guidance);
@@ -355,7 +356,7 @@ static bool gather(text_walk *walk, text_parts *parts, comfy_node *node, int slo
     if (gather_role(walk, parts, node, slot) || (start && gather_guider(walk, parts, node)))
         return true;
     if (!(start && walk->negative)) {
-        if (!author && gather_own(walk, parts, node))
+        if ((shows && gather_routes(walk, parts, node)) || (!author && gather_own(walk, parts, node)))
             return true;
         if (gather_routes(walk, parts, node) || (!author && gather_concatenated(walk, parts, node)))
             return true;

@@ -277,6 +277,21 @@ static bool find_settings(span text, span *found)
     }
 }
 
+/* Where the settings begin in a line that has the prompt, too, because something made one line of all:
+   "a cat. Steps: 20, Sampler: Euler, CFG scale: 7, Seed: 1". */
+static const char *after_prompt(span line)
+{
+    static const char steps[] = " Steps: ";
+    const size_t size = (size_t)(line.end - line.start);
+    const char *found = memmem(line.start, size, steps, strlen(steps));
+    tally t = {0, 0};
+    if (!found || memmem(line.start, size, ", Steps: ", strlen(", Steps: ")) ||
+        !begins_with_steps((span){found + 1, line.end}))
+        return line.start;
+    each_pair((span){line.start, found}, count_pair, &t);
+    return t.marks == 0 ? found + 1 : line.start;
+}
+
 /* In a text that is known for one of parameters. */
 static bool find_few_settings(span text, span *found)
 {
@@ -345,6 +360,7 @@ static const parameters *read_parameters(legacy_input *in, const char *text, siz
     tally t = {0, 0};
     span settings;
     if (find_settings(whole, &settings) || find_few_settings(whole, &settings)) {
+        settings.start = after_prompt(settings);
         p->settings = settings;
         p->prompt.end = settings.start;
         p->after = (span){settings.end, whole.end};
