@@ -248,6 +248,10 @@ class Reading(Case):
         for _ in range(2):
             with self.assertRaises(RuntimeError):
                 dataset.ReadRaster()
+        copied = run("gdal_translate", "-q", "-of", "RAIIAF", path, self.place("copy.raiiaf"))
+        self.assertEqual((0, 1), (copied.returncode, copied.stderr.count(b"\n")), copied.stderr)
+        self.assertIn(b"its SHA-256 is not the recorded one", copied.stderr)
+        self.assertEqual(bytes(data), slurp(self.place("copy.raiiaf")))
 
     def test_corrupt_files_are_refused_or_read(self):
         refused = 0
@@ -456,6 +460,12 @@ class Copying(Case):
             with self.assertRaises(RuntimeError, msg=option):
                 driver.CreateCopy(self.place("a.raiiaf"), gdal.Open(golden("img_ga8.raiiaf")), options=[option])
         self.assertEqual([], os.listdir(self.folder))
+        with open(self.place("bad.json"), "w", encoding="utf-8") as file:
+            file.write("{")
+        with self.assertRaisesRegex(RuntimeError, "bad.json"):
+            driver.CreateCopy(self.place("a.raiiaf"), gdal.Open(golden("img_ga8.raiiaf")),
+                              options=["METADATA=" + self.place("bad.json")])
+        self.assertEqual(["bad.json"], os.listdir(self.folder))
 
     def test_an_interrupt_leaves_nothing(self):
         driver = gdal.GetDriverByName("RAIIAF")

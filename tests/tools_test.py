@@ -829,6 +829,14 @@ class Edit(Case):
             self.assertEqual([l["sha256"] for l in after["latents"]], [l["sha256"] for l in before["latents"]])
             self.assertEqual(list(after["manifest"]), ["raiiaf_metadata"])
 
+    def test_a_damaged_image_is_told_and_kept(self):
+        path = self.copy(os.path.join("corrupt", "hash_wrong_data.raiiaf"), "x.raiiaf")
+        for arguments in ((), ("-o", "y.raiiaf")):
+            _, err = self.run_raiiaf("edit", path, "--set", "prompt=x" + str(arguments), *arguments)
+            self.one_sentence(err, path, "warning", "DATA", "SHA-256")
+            self.run_raiiaf("verify", arguments[-1] if arguments else path, status=1)
+        self.run_raiiaf("edit", path, "--set", "seed=-1", status=1)
+
     def test_symbolic_link(self):
         path = self.copy("hw_rich.raiiaf")
         os.symlink("hw_rich.raiiaf", self.path("link"))

@@ -485,8 +485,8 @@ bool describe(raiiaf_file *file, GDALDataset *source, CSLConstList options)
     raiiaf_error error;
     const char *path = CSLFetchNameValue(options, "METADATA");
     Memory json = path ? read_all(path, &size) : nullptr;
-    if (path && (!json || !passed(raiiaf_merge(file, static_cast<char *>(json.get()), size, &error), error)))
-        return false;
+    if (path && (!json || raiiaf_merge(file, static_cast<char *>(json.get()), size, &error)))
+        return json && fail("%s", CPLSPrintf("%s: %s", path, error.text));
     for (auto &name : settings) {
         const char *option = CSLFetchNameValue(options, name[1]);
         const char *said = option || path ? nullptr : source->GetMetadataItem(capitals(name[0]).c_str());
@@ -539,17 +539,22 @@ GDALDataset *create_copy(const char *name, GDALDataset *source, int strict, char
     int bands = source->GetRasterCount();
     GDALDataType type = bands ? source->GetRasterBand(1)->GetRasterDataType() : GDT_Unknown;
     bool same = ours && ours->latent == RAIIAF_NONE;
+    raiiaf_error error;
     bool good = ask(0) != 0;
     if (good && !same && (bands < 1 || bands > 4 || (type != GDT_Byte && type != GDT_UInt16)))
         good = fail(_("RAIIAF takes 1 to 4 bands of Byte or UInt16, not %s; -co LATENT=FILE adds a latent"),
                     CPLSPrintf("%d × %s", bands, GDALGetDataTypeName(type)), CPLE_NotSupported);
     known.handle = same ? ours->handle : nullptr;
     good = good && (same ? known.open_file(raiiaf_name(ours->file.get())) : find_known(source, &known));
+    raiiaf_file *file = known.file.get();
+    if (good && same && bands && raiiaf_chunk_read(file, raiiaf_image_chunk(file), 0, &known.image_bytes, &error) &&
+        (error.status == RAIIAF_ERROR_HASH || error.status == RAIIAF_ERROR_DAMAGED))
+        CPLError(CE_Warning, CPLE_AppDefined, "%s", error.text); /* it is copied all the same */
     same = same || (good && known.GetRasterCount() && same_picture(source, &known));
     void *part = GDALCreateScaledProgress(0, same ? 0.01 : 0.8, step, &ask),
          *rest = GDALCreateScaledProgress(same ? 0.01 : 0.8, 1, step, &ask);
-    good = good && (same || encode(known.file.get(), source, strict, GDALScaledProgress, part)) &&
-           describe(known.file.get(), source, options) && save(known.file.get(), name, options, rest);
+    good = good && (same || encode(file, source, strict, GDALScaledProgress, part)) &&
+           describe(file, source, options) && save(file, name, options, rest);
     GDALDestroyScaledProgress(part);
     GDALDestroyScaledProgress(rest);
     if (!good && (!stopped || !fail(_("%s: stopped by the user"), name, CPLE_UserInterrupt)))
