@@ -518,6 +518,9 @@ static void *encode_image(call *c, size_t *size)
     Image *clone = CloneImage(c->image, 0, 0, MagickTrue, c->exception);
     if (!clone)
         return NULL;
+#if MAGICK6 /* where it inherits what went wrong before */
+    ClearMagickException(&clone->exception);
+#endif
     ImageInfo *info = CloneImageInfo(c->info);
     CopyMagickString(info->magick, "PNG", MagickPathExtent);
     CopyMagickString(info->filename, "PNG:", MagickPathExtent);
@@ -538,7 +541,12 @@ static void *encode_image(call *c, size_t *size)
         SetImageOption(info, "png:compression-strategy", runs ? "3" : "0");
         SetImageOption(info, "png:compression-filter", "5");
     }
-    void *png = ImageToBlob(info, clone, size, c->exception);
+    ExceptionInfo *told = AcquireExceptionInfo();
+    void *png = ImageToBlob(info, clone, size, told);
+    if (told->severity >= ErrorException) /* its coder may have gone on, with pixels that are none */
+        png = RelinquishMagickMemory(png);
+    InheritException(c->exception, told);
+    told = DestroyExceptionInfo(told);
     info = DestroyImageInfo(info);
     clone = DestroyImage(clone);
     return png;

@@ -817,6 +817,21 @@ class Coder:
                 self.refused("-limit", *limit, PHOTO, self.path("y.png"))
                 self.assertFalse(os.path.exists(self.path("y.png")))
 
+    def test_a_lack_of_resources_writes_no_other_picture(self):
+        small = self.make("x.raiiaf", png(8, 8))
+        self.convert(small, "-resize", "600x600!", self.path("large.raiiaf"))
+        right = [self.picture(path, "%#") for path in (small, self.path("large.raiiaf"))]  # ImageMagick may go on so
+        path = self.path("y.raiiaf")
+        failed = []
+        for limit in range(4, 41, 3):
+            write(path, read(PHOTO))
+            done = self.convert("-limit", "memory", "64KiB", "-limit", "map", "64KiB", "-limit", "disk", f"{limit}MiB",
+                                small, "-resize", "600x600!", path, good=None)
+            failed.append(done.returncode != 0)
+            with self.subTest(limit=limit, failed=failed[-1]):
+                self.assertTrue(read(path) == read(PHOTO) and failed[-1] or self.picture(path, "%#") in right)
+        self.assertEqual({False, True}, set(failed))
+
     def test_the_progress_monitor_is_called(self):
         told = self.convert("-monitor", PHOTO, "-resize", "50%", self.path("y.raiiaf"), warns=True).stderr.decode()
         self.assertRegex(told.lower(), "load.image")
