@@ -64,6 +64,15 @@ static bool kept_by_library(const char *pointer)
     return false;
 }
 
+/* A record stands for a chunk: none may come into being by an edit of what would be part of it. */
+static bool is_record_there(const raiiaf_file *file, const char *pointer)
+{
+    const char *number = pointer + strlen("/chunks/");
+    size_t index;
+
+    return rf_pointer_index(number, strcspn(number, "/"), &index) && index < file->chunk_count;
+}
+
 static raiiaf_status refuse_kept(const raiiaf_file *file, const char *pointer, raiiaf_error *error)
 {
     return rf_fail(error, RAIIAF_ERROR_SCHEMA, "kept-by-library", RF_IN_MANIFEST(file),
@@ -119,6 +128,8 @@ static raiiaf_status change_put(changes *change, const char *pointer, const char
         return RAIIAF_OK;
     if (kept_by_library(pointer))
         return refuse_kept(file, pointer, error);
+    if (rf_lies_in(pointer, "/chunks") && !is_record_there(file, pointer))
+        return rf_fail_place(file, pointer, error);
     if (rf_edit_find(&change->edit, pointer, &present) && present.end - present.start == size &&
         memcmp(change->edit.text.data + present.start, json, size) == 0)
         return RAIIAF_OK;

@@ -467,7 +467,12 @@ TEST_F(Manifest, LibraryKeepsItsOwnPlaces)
     EXPECT_EQ(RAIIAF_OK, set("/chunks/0/extra/mine", "1")) << problem.text;
     EXPECT_EQ("1", get(file, "/chunks/0/extra/mine"));
     EXPECT_EQ(RAIIAF_OK, set("/chunksx", "1")) << problem.text;
-    refuses(RAIIAF_ERROR_MISSING, "elements", [&] { return set("/chunks/99/extra/mine", "1"); });
+    // Nor may a record come into being without its chunk: saving would look for that.
+    std::string next = "/chunks/" + std::to_string(raiiaf_chunk_count(file)) + "/extra/mine";
+    for (const char *place : {next.c_str(), "/chunks/99/extra/mine", "/chunks/00/extra/mine", "/chunks//extra/mine"}) {
+        refuses(RAIIAF_ERROR_MISSING, "there is no", [&] { return set(place, "1"); });
+        refuses(RAIIAF_ERROR_MISSING, "there is no", [&] { return set_text(place, "1"); });
+    }
     reopen();
     EXPECT_EQ("1", get(file, "/chunks/0/extra/mine"));
     EXPECT_EQ(RAIIAF_OK, unset("/chunks/0/extra/mine")) << problem.text;
