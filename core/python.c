@@ -212,12 +212,13 @@ static void scan_window(version_scan *scan, const char *window, size_t size)
 }
 
 /* Looks for the version in an executable or a library, a window at a time: they may be larger than a caller expects
-   a look at a file to be.  Zeros stand before the first byte and behind the last. */
+   a look at a file to be.  Zeros stand before the first byte and behind the last, and one behind the window: digits are
+   counted as far as they go. */
 static void scan_file(python *py, version_scan *scan, const char *path)
 {
     enum { BLOCK = 1 << 16 };
     int file = open_regular(path);
-    char *window = file >= 0 ? calloc(1, LONGEST + BLOCK) : NULL;
+    char *window = file >= 0 ? calloc(1, LONGEST + BLOCK + 1) : NULL;
     bool more = window;
     py->no_memory |= file >= 0 && !window;
     for (size_t total = 0; more && !*scan->exact && total < BINARY_MOST;) {

@@ -477,6 +477,8 @@ TEST_F(System, TakesNothingElseForAVersion)
         return found.empty() ? "" : found[0].substr(std::strlen("name=python;version="));
     };
     EXPECT_EQ("", version("3.11|3.11.|3.11.x|3.11.2c1|3.11.2rc|3.11.2000|3.111.2|"));
+    // digits up to the end of what is looked at in one go
+    EXPECT_EQ("", version(std::string((1 << 16) - 32 - std::strlen("ELF|"), '|') + "3.11." + std::string(27, '2')));
     EXPECT_EQ("", version("13.11.2|1.3.11.2|3.11.2-6|lib/3.11.2/bin|"));
     EXPECT_EQ("3.11.7", version("/opt/python/3.11.7|"));         // a tail that the linker shares
     EXPECT_EQ("", version("/opt/python/3.11.7|Python-3.11.8|")); // two that disagree
