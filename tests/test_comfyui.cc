@@ -815,12 +815,23 @@ TEST(ComfyUi, OpensSubgraphs)
           {"id": 12, "origin_id": -10, "origin_slot": 1}, {"id": 13, "origin_id": -10, "origin_slot": 2},
           {"id": 14, "origin_id": 3, "origin_slot": 0}, {"id": 15, "origin_id": 4, "origin_slot": 0},
           {"id": 16, "origin_id": 2, "origin_slot": 0}]}]}})j";
-    Told found = told(png({{"workflow", workflow}}));
-    EXPECT_EQ("promoted text", found["prompt"]);
-    EXPECT_EQ("77", found["seed"]);
-    EXPECT_EQ("33", found["steps"]);
-    EXPECT_EQ("m.ckpt", found["model_name"]);
-    EXPECT_NE(std::string::npos, found["sampler_passes"].find("\"1:2\"")) << found["sampler_passes"];
+    // Newer editors list the values by their own order, and leave out inputs.
+    const std::string values = R"j("widgets_values": ["promoted /* not sent */text", 1, 33])j";
+    const std::string steps = R"j(, {"name": "steps", "widget": {"name": "steps"}, "link": null})j";
+    std::string listed = workflow;
+    listed.replace(listed.find(values), values.size(),
+                   R"j("properties": {"proxyWidgets": [["2", "seed"], ["2", "control_after_generate"], ["-1", "steps"],
+                   ["-1", "text"], ["2", "cfg"]]}, "widgets_values": [null, null, 33, "promoted text", null])j");
+    listed.erase(listed.find(steps), steps.size());
+    for (const std::string &each : {workflow, listed}) {
+        Told found = told(png({{"workflow", each}}));
+        EXPECT_EQ("promoted text", found["prompt"]);
+        EXPECT_EQ("77", found["seed"]);
+        EXPECT_EQ("33", found["steps"]);
+        EXPECT_EQ("7", found["cfg_scale"]);
+        EXPECT_EQ("m.ckpt", found["model_name"]);
+        EXPECT_NE(std::string::npos, found["sampler_passes"].find("\"1:2\"")) << found["sampler_passes"];
+    }
 }
 
 // A subgraph in itself ends somewhere.

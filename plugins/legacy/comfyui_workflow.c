@@ -254,18 +254,36 @@ static const legacy_json *leave(editor_graph *editor, const editor_scope *inner,
     return links ? links->child : NULL;
 }
 
+/* Of the values of a node that stands for a subgraph, the one that newer editors list for an input: ["-1", name]; other
+   values are listed with the node inside that has them. */
+static const legacy_json *listed_value(editor_graph *editor, const legacy_json *proxies, const legacy_json *value,
+                                       const legacy_json *name)
+{
+    static const legacy_json input_node = {.type = RAIIAF_JSON_STRING, .spelling = "\"-1\"", .size = 4};
+    const legacy_json *proxy = proxies->child;
+    for (; proxy && value && editor->budget > 0; proxy = proxy->next, value = value->next, editor->budget--) {
+        const legacy_json *node = proxy->type == RAIIAF_JSON_ARRAY ? proxy->child : NULL;
+        if (node && node->next && same(editor->in, node, &input_node) && same(editor->in, node->next, name))
+            return value->type == RAIIAF_JSON_NULL ? NULL : value;
+    }
+    return NULL;
+}
+
 /* The input of the node that stands for a subgraph, and its value if it's a widget there. */
 static const legacy_json *come_from(editor_graph *editor, const editor_scope *inner, const legacy_json *output,
                                     const legacy_json **value)
 {
     const legacy_json *name = member(editor, element(editor, member(editor, inner->graph, "inputs"), output), "name");
     const legacy_json *values = member(editor, inner->instance->value, "widgets_values");
-    const legacy_json *input = inner->instance->inputs ? inner->instance->inputs->child : NULL;
-    *value = values && values->type == RAIIAF_JSON_ARRAY ? values->child : NULL;
+    const legacy_json *proxies = member(editor, member(editor, inner->instance->value, "properties"), "proxyWidgets");
+    const legacy_json *input = inner->instance->inputs ? inner->instance->inputs->child : NULL, *first;
+    *value = first = values && values->type == RAIIAF_JSON_ARRAY ? values->child : NULL;
     for (; input && !same(editor->in, name, member(editor, input, "name")); input = input->next)
         if (*value && member(editor, input, "widget"))
             *value = (*value)->next;
-    if (!member(editor, input, "widget"))
+    if (proxies && proxies->type == RAIIAF_JSON_ARRAY && proxies->child)
+        *value = listed_value(editor, proxies, first, name);
+    else if (!member(editor, input, "widget"))
         *value = NULL;
     return input;
 }
