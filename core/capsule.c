@@ -92,7 +92,8 @@ static raiiaf_status spell_rest(const raiiaf_file *file, rf_bytes *out, raiiaf_e
         for (size_t i = 0; i <= file->chunk_count && status == RAIIAF_OK; i++) {
             if (chunks[i].start > end)
                 status = spell_gap(file, end, chunks[i].start, out, error);
-            end = chunks[i].start + chunks[i].size;
+            if (chunks[i].size) /* one without bytes may lie anywhere, in the header or another chunk */
+                end = chunks[i].start + chunks[i].size;
         }
     }
     free(chunks);

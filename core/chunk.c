@@ -245,7 +245,7 @@ raiiaf_status raiiaf_chunk_read(const raiiaf_file *file, size_t i, unsigned flag
     rf_error_clear(error);
     *payload = (raiiaf_buffer){0};
     if (r.chunk->fresh) {
-        *payload = rf_buffer_view(r.chunk->payload.data, r.chunk->payload.size);
+        *payload = rf_buffer_share(&r.chunk->payload);
         return RAIIAF_OK;
     }
     raiiaf_status status = raiiaf_chunk_read_stored(file, i, &stored, error);

@@ -407,7 +407,20 @@ static int open_nameless(const char *target, int folder, mode_t mode)
     return descriptor;
 }
 
-/* Creates ".NAME.XXXXXX" beside the target, with the permissions that open() gives, and those of `former`; the name may
+/* Gives a file the permissions of the one that it will replace.  Where it can't have the same owner or group, nobody is
+   allowed more for it: the group's rights then are those that all others have. */
+static void keep_permissions(int descriptor, const struct stat *former)
+{
+    mode_t mode = former->st_mode & 07777;
+    if (fchown(descriptor, former->st_uid, former->st_gid) != 0) {
+        mode &= 0777;
+        if (fchown(descriptor, (uid_t)-1, former->st_gid) != 0)
+            mode = (mode & 0707) | (mode & 0007) << 3;
+    }
+    fchmod(descriptor, mode);
+}
+
+/* Creates ".NAME.XXXXXX" beside the target, with the permissions that open() gives, or those of `former`; the name may
    have to be given to it later (*nameless). */
 static int open_temporary(const char *target, mode_t mode, const struct stat *former, char **temporary, bool *nameless)
 {
@@ -427,8 +440,8 @@ static int open_temporary(const char *target, mode_t mode, const struct stat *fo
         if (!*nameless)
             descriptor = open(name.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
         if (descriptor >= 0) {
-            if (former && (fchown(descriptor, former->st_uid, former->st_gid) == 0 || former->st_uid == geteuid()))
-                fchmod(descriptor, former->st_mode & 07777);
+            if (former)
+                keep_permissions(descriptor, former);
             *temporary = name.data;
             return descriptor;
         }
@@ -456,8 +469,8 @@ raiiaf_status raiiaf_sink_path(raiiaf_sink *sink, const char *path, raiiaf_error
     else if (!exists || access(path, W_OK) == 0) { /* a file that is write-protected isn't replaced either */
         state->target = follow_links(path);
         if (state->target)
-            state->descriptor =
-                open_temporary(state->target, 0666, exists ? &former : NULL, &state->temporary, &state->nameless);
+            state->descriptor = open_temporary(state->target, exists ? 0600 : 0666, exists ? &former : NULL,
+                                               &state->temporary, &state->nameless);
     }
     if (state->descriptor < 0) {
         int number = errno;

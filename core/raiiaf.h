@@ -184,8 +184,8 @@ RAIIAF_API void raiiaf_pending_drop(raiiaf_pending *pending); /* NULL is fine */
 /* Memory: after commit `out` holds what was written. */
 RAIIAF_API raiiaf_status raiiaf_sink_memory(raiiaf_sink *sink, raiiaf_buffer *out, raiiaf_error *error);
 
-/* done and total count payload bytes; total is 0 while it isn't known.  Returning false asks to stop, with
-   RAIIAF_ERROR_CANCELLED and no file written.  Called from one thread at a time. */
+/* done and total count payload bytes, or all bytes of a file that is copied as it is.  Returning false asks to stop,
+   with RAIIAF_ERROR_CANCELLED and nothing committed.  Called from one thread at a time. */
 typedef bool (*raiiaf_progress_callback)(void *user, uint64_t done, uint64_t total);
 
 /* ---------------------------------------------------------------------------------------------- files ---- */

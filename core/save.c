@@ -29,7 +29,7 @@ typedef struct piece {
     raiiaf_buffer front, body;
     raiiaf_encoding encoding;
     raiiaf_dtype dtype;
-    uint64_t size; /* of the payload */
+    uint64_t size; /* of the payload as it will be */
     char sha256[RF_SHA256_HEX];
 } piece;
 
@@ -49,6 +49,12 @@ typedef struct saving {
 } saving;
 
 /* ---- progress ---- */
+
+/* What counts as done when chunk i is encoded, and once more when it is written. */
+static uint64_t effort(const saving *s, size_t i)
+{
+    return s->pieces[i].left_out ? 0 : s->file->chunks[i].info.size;
+}
 
 static bool advance(saving *s, uint64_t bytes)
 {
@@ -318,7 +324,7 @@ static bool encode_worker(void *user, size_t i)
         if (s->error)
             *s->error = error;
     }
-    bool go_on = s->status == RAIIAF_OK && advance(s, p->size);
+    bool go_on = s->status == RAIIAF_OK && advance(s, effort(s, i));
     pthread_mutex_unlock(&s->lock);
     return go_on;
 }
@@ -355,7 +361,7 @@ static raiiaf_status plan_pieces(saving *s)
                      .size = chunk->info.size};
         memcpy(p->sha256, chunk->info.sha256, sizeof p->sha256);
         s->kept += !p->left_out;
-        s->total += 2 * p->size;
+        s->total += 2 * effort(s, i);
     }
     return RAIIAF_OK;
 }
@@ -461,9 +467,10 @@ static raiiaf_status rename_metadata(saving *s)
 {
     raiiaf_file *work = &s->work;
     if (work->layout == RAIIAF_LAYOUT_GEN5 || work->layout == RAIIAF_LAYOUT_GEN5_ZFP) {
-        rf_span name = {0, 0};
-        for (rf_json_walk walk = rf_json_begin(work->text.data, rf_json_root(work->text.data, work->text.size));
-             rf_json_next(&walk);)
+        rf_span root = rf_json_root(work->text.data, work->text.size), name = {0, 0};
+        rf_json_drop_member(&work->text, root, "raiiaf_metadata"); /* nobody's here, and it would be taken for ours */
+        root = rf_json_root(work->text.data, work->text.size);
+        for (rf_json_walk walk = rf_json_begin(work->text.data, root); rf_json_next(&walk);)
             if (rf_json_string_equals(walk.text, walk.name, rf_metadata_key(work->layout)))
                 name = walk.name;
         rf_bytes_splice(&work->text, name.start, name.end, "\"raiiaf_metadata\"", 17);
@@ -607,7 +614,7 @@ static raiiaf_status put(saving *s, const raiiaf_sink *sink, const void *data, s
     return size == 0 || sink->write(sink->user, data, size) ? RAIIAF_OK : write_failed(s->error, sink->name);
 }
 
-/* Copies a run of the source. */
+/* Copies a run of the source; of a file that is copied whole, this is all that there is to tell of. */
 static raiiaf_status copy(saving *s, const raiiaf_sink *sink, uint64_t offset, uint64_t size, const rf_where *where)
 {
     while (size > 0) {
@@ -617,6 +624,8 @@ static raiiaf_status copy(saving *s, const raiiaf_sink *sink, uint64_t offset, u
         if (status == RAIIAF_OK)
             status = put(s, sink, block.data, block.size);
         raiiaf_buffer_free(&block);
+        if (status == RAIIAF_OK && !s->pieces && !advance(s, length))
+            status = s->status;
         if (status != RAIIAF_OK)
             return status;
         offset += length;
@@ -641,7 +650,7 @@ static raiiaf_status write_piece(saving *s, const raiiaf_sink *sink, size_t i)
         if (status == RAIIAF_OK)
             status = put(s, sink, p->body.data, p->body.size);
     }
-    if (status == RAIIAF_OK && !advance(s, p->size))
+    if (status == RAIIAF_OK && !advance(s, effort(s, i)))
         status = s->status;
     return status;
 }
@@ -730,9 +739,10 @@ raiiaf_status raiiaf_save(const raiiaf_file *file, const raiiaf_sink *sink, cons
     snprintf(name, sizeof name, "%s", sink->name);
     if (options)
         s.options = *options;
-    if (!file->edited && !options_edit(file, &s.options))
+    if (!file->edited && !options_edit(file, &s.options)) {
+        s.total = file->source.size;
         status = copy(&s, sink, 0, file->source.size, RF_NAME(file->name));
-    else {
+    } else {
         status = prepare(&s);
         if (status == RAIIAF_OK)
             status = write_all(&s, sink);

@@ -11,6 +11,7 @@
 #include <json-c/json.h>
 #include <nettle/sha2.h>
 #include <png.h>
+#include <zstd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -376,6 +377,28 @@ inline std::vector<std::string> contents(const raiiaf_file *file, bool written =
         all.push_back(line + " " + sha256(known ? read_chunk(file, i) : read_stored(file, i)));
     }
     return all;
+}
+
+inline uint32_t get32(const std::string &bytes, size_t at)
+{
+    uint32_t value;
+    std::memcpy(&value, bytes.data() + at, sizeof value);
+    return value;
+}
+
+// The file with another manifest, truthfully framed; bytes and offsets before it stay.
+inline std::string with_manifest(const std::string &bytes, const std::string &text)
+{
+    size_t field = bytes[0] == 'r' ? 9 : 8;
+    std::string body = std::string("META0000") + std::string(4, '\0') + text;
+    uint32_t size = static_cast<uint32_t>(text.size());
+    std::memcpy(body.data() + 8, &size, sizeof size);
+    std::string packed(ZSTD_compressBound(body.size()), '\0');
+    packed.resize(ZSTD_compress(packed.data(), packed.size(), body.data(), body.size(), 1));
+    std::string out = bytes.substr(0, get32(bytes, field)) + packed;
+    size = static_cast<uint32_t>(packed.size());
+    std::memcpy(out.data() + field + 4, &size, sizeof size);
+    return out;
 }
 
 // A PNG of one colour: 8-bit RGB, without any text.

@@ -5,8 +5,10 @@
 #include "support.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <zstd.h>
 
@@ -441,6 +443,52 @@ TEST(Sink, GetsNothingFromACancelledSave)
     EXPECT_LE(2u, calls);
 }
 
+// What is told of a save goes up to the total, whatever becomes of the chunks; a copy is told of, too.
+TEST(Save, TellsItsProgress)
+{
+    struct Told {
+        uint64_t done = 0, total = 0;
+        unsigned calls = 0;
+    };
+    for (unsigned kind = 0; kind < 5; kind++) {
+        SCOPED_TRACE(kind);
+        File file;
+        Told told;
+        ASSERT_NO_FATAL_FAILURE(open_golden(file, "trajectory.raiiaf"));
+        if (kind == 1)
+            set(file, "/model_info/prompt", "\"x\"");
+        raiiaf_save_options options{};
+        options.drop_latents = kind == 2;
+        options.float16 = kind == 3;
+        options.repack = kind == 4;
+        options.progress = [](void *user, uint64_t done, uint64_t total) {
+            Told *so_far = static_cast<Told *>(user);
+            EXPECT_LE(so_far->done, done);
+            EXPECT_TRUE(so_far->calls++ == 0 || so_far->total == total);
+            so_far->done = done;
+            so_far->total = total;
+            return true;
+        };
+        options.progress_user = &told;
+        test::save_bytes(file, &options);
+        EXPECT_LT(0u, told.total);
+        EXPECT_EQ(told.total, told.done);
+    }
+}
+
+TEST(Save, CopyMayBeCancelled)
+{
+    File file;
+    ASSERT_NO_FATAL_FAILURE(open_golden(file, "trajectory.raiiaf"));
+    raiiaf_save_options options{};
+    options.progress = [](void *, uint64_t, uint64_t) { return false; };
+    Sink unfinished;
+    raiiaf_sink sink = unfinished.sink();
+    EXPECT_BAD(RAIIAF_ERROR_CANCELLED, raiiaf_save(file, &sink, &options, &error));
+    EXPECT_EQ(0u, unfinished.commits);
+    EXPECT_EQ(1u, unfinished.aborts);
+}
+
 TEST(Verify, MayBeCancelled)
 {
     File file;
@@ -489,6 +537,43 @@ TEST(SavePath, ReplacesWhole)
     EXPECT_EQ("\"new\"", test::get(last, "/model_info/prompt"));
     EXPECT_EQ(contents, test::contents(last));
     EXPECT_EQ((std::vector<std::string>{"link.raiiaf", "x.raiiaf"}), scratch.names());
+}
+
+// A folder that several share: whoever may write a file isn't always its owner, and what was closed to all others stays
+// so.
+TEST(SavePath, KeepsTheGroupOfAnothersFile)
+{
+    if (geteuid() != 0)
+        GTEST_SKIP() << "only root can make a file that is another's";
+    const uid_t somebody = 65534;
+    const gid_t team = 12345;
+    test::Scratch scratch;
+    std::filesystem::path path = scratch / "x.raiiaf";
+    File file;
+    ASSERT_NO_FATAL_FAILURE(open_golden(file, "img_rgb16.raiiaf"));
+    test::spill(path, "the old file");
+    ASSERT_EQ(0, chown(path.c_str(), 0, team));
+    ASSERT_EQ(0, chmod(path.c_str(), 0660));
+    ASSERT_EQ(0, chown((scratch / ".").c_str(), 0, team));
+    ASSERT_EQ(0, chmod((scratch / ".").c_str(), 0770));
+
+    // In a process of its own: which user it is can't be taken back by all that it has opened.
+    pid_t child = fork();
+    if (child == 0) {
+        mode_t mask = 022;
+        umask(mask);
+        bool ready = setgroups(1, &team) == 0 && setresgid(somebody, somebody, somebody) == 0 &&
+                     setresuid(somebody, somebody, somebody) == 0;
+        _exit(!ready ? 2 : raiiaf_save_path(file, path.c_str(), nullptr, nullptr) == RAIIAF_OK ? 0 : 1);
+    }
+    int result = -1;
+    ASSERT_EQ(child, waitpid(child, &result, 0));
+    ASSERT_EQ(0, result);
+    struct stat about = {};
+    ASSERT_EQ(0, stat(path.c_str(), &about));
+    EXPECT_EQ(somebody, about.st_uid);
+    EXPECT_EQ(team, about.st_gid);
+    EXPECT_EQ(mode_t{0660}, about.st_mode & 07777);
 }
 
 TEST(SavePath, FailureLeavesTheOldFile)
@@ -760,6 +845,39 @@ TEST(Edit, UnknownChunksStay)
     }
 }
 
+// The member that raiiaf-33 wants may be in the way already.
+TEST(Edit, OfAPredecessorsFileWithTheSuccessorsName)
+{
+    for (const char *other : {"5", R"({"chunks": []})"}) {
+        File plain, file, again;
+        ASSERT_NO_FATAL_FAILURE(open_golden(plain, "g5_f32_raw.gen5"));
+        std::string text = test::manifest(plain);
+        text.insert(text.rfind('}'), R"(, "raiiaf_metadata": )" + std::string(other));
+        std::string bytes = test::with_manifest(test::slurp(golden("g5_f32_raw.gen5")), text);
+        ASSERT_GOOD(test::open_bytes(file, bytes, &error));
+        set(file, "/model_info/prompt", "\"x\"");
+        std::string saved = test::save_bytes(file);
+        ASSERT_GOOD(test::open_bytes(again, saved, &error));
+        EXPECT_EQ("\"x\"", test::get(again, "/model_info/prompt"));
+        EXPECT_EQ(test::contents(plain), test::contents(again));
+    }
+}
+
+TEST(Edit, LeavesWhatWasReadBefore)
+{
+    File file;
+    ASSERT_GOOD(raiiaf_new(&file, nullptr, &error));
+    const std::string first = test::plain_png(4, 4, 1, 2, 3), second = test::plain_png(4, 4, 3, 2, 1);
+    ASSERT_GOOD(raiiaf_image_set(file, first.data(), first.size(), nullptr, &error));
+    Buffer before, after;
+    ASSERT_GOOD(raiiaf_chunk_read(file, 0, 0, &before, &error));
+    ASSERT_GOOD(raiiaf_image_set(file, second.data(), second.size(), nullptr, &error));
+    EXPECT_EQ(first, before.bytes());
+    ASSERT_GOOD(raiiaf_chunk_read(file, 0, 0, &after, &error));
+    ASSERT_GOOD(raiiaf_chunk_remove(file, 0, &error));
+    EXPECT_EQ(second, after.bytes());
+}
+
 TEST(Edit, SeveralImagesAndEnvironments)
 {
     File file;
@@ -970,6 +1088,30 @@ TEST(Capsule, WithoutLatentsOrChunks)
     }
     EXPECT_GT(sizes[0], sizes[1]);
     EXPECT_GT(sizes[1], sizes[2]);
+}
+
+// A chunk without bytes may be recorded anywhere, even in the header.
+TEST(Capsule, IsJoinedToTheVeryFileDespiteAnEmptyChunk)
+{
+    std::string plain = test::slurp(golden("img_rgb16.raiiaf"));
+    File original;
+    ASSERT_GOOD(test::open_bytes(original, plain, &error));
+    for (const char *offset : {"0", "33", "100"}) {
+        std::string text = test::manifest(original);
+        text.insert(text.find('[', text.find("\"chunks\"")) + 1,
+                    R"({"type": "NOTE", "compressed_size": 0, "offset": )" + std::string(offset) +
+                        R"(, "uncompressed_size": 0, "hash": ")" + std::string(64, '0') + R"("}, )");
+        std::string bytes = test::with_manifest(plain, text);
+        File file, capsule;
+        Buffer made, stored;
+        ASSERT_GOOD(test::open_bytes(file, bytes, &error));
+        ASSERT_GOOD(raiiaf_capsule_make(file, nullptr, 0, &made, &error));
+        ASSERT_GOOD(raiiaf_chunk_read_stored(file, raiiaf_image_chunk(file), &stored, &error));
+        ASSERT_GOOD(test::open_bytes(capsule, made.view(), &error));
+        ASSERT_GOOD(raiiaf_capsule_join(capsule, stored.data, stored.size, &error));
+        EXPECT_FALSE(raiiaf_edited(capsule)) << offset;
+        EXPECT_TRUE(bytes == test::save_bytes(capsule)) << offset;
+    }
 }
 
 TEST(Capsule, RefusesAnotherImageChunk)

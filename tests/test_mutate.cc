@@ -6,8 +6,6 @@
 
 #include "support.h"
 
-#include <zstd.h>
-
 using test::Buffer;
 using test::Error;
 using test::File;
@@ -151,28 +149,6 @@ void change_json(std::string &text, Random &random)
     text.replace(at, end - at, word);
 }
 
-uint32_t get32(const std::string &bytes, size_t at)
-{
-    uint32_t value;
-    std::memcpy(&value, bytes.data() + at, sizeof value);
-    return value;
-}
-
-// The file with another manifest, truthfully framed; bytes and offsets before it stay.
-std::string with_manifest(const std::string &bytes, const std::string &text)
-{
-    size_t field = bytes[0] == 'r' ? 9 : 8;
-    std::string body = std::string("META0000") + std::string(4, '\0') + text;
-    uint32_t size = static_cast<uint32_t>(text.size());
-    std::memcpy(body.data() + 8, &size, sizeof size);
-    std::string packed(ZSTD_compressBound(body.size()), '\0');
-    packed.resize(ZSTD_compress(packed.data(), packed.size(), body.data(), body.size(), 1));
-    std::string out = bytes.substr(0, get32(bytes, field)) + packed;
-    size = static_cast<uint32_t>(packed.size());
-    std::memcpy(out.data() + field + 4, &size, sizeof size);
-    return out;
-}
-
 class Mutate : public testing::TestWithParam<std::string>
 {
   protected:
@@ -209,7 +185,7 @@ TEST_P(Mutate, Manifest)
                 change_bytes(changed, random);
         }
         SCOPED_TRACE("round " + std::to_string(round));
-        ASSERT_NO_FATAL_FAILURE(exercise(with_manifest(bytes, changed)));
+        ASSERT_NO_FATAL_FAILURE(exercise(test::with_manifest(bytes, changed)));
     }
 }
 
@@ -242,7 +218,7 @@ TEST(MutateCapsule, JoinsOrRefuses)
         std::string text = manifest;
         for (size_t changes = 1 + random.below(2); changes > 0; changes--)
             change_json(text, random);
-        std::string changed = with_manifest(capsule, text);
+        std::string changed = test::with_manifest(capsule, text);
         for (bool with_image : {true, false}) {
             File again;
             Error error;
