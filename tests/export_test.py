@@ -182,10 +182,13 @@ class Png(Export):
 
 class Usage(Export):
     def test_wrong_calls(self):
-        for call in ([PNG], ["--json"], ["--json", "--xmp", PNG], ["--png"], ["--png", "a", "-o", "b", PNG], ["--nope", PNG]):
+        for call in ([PNG], ["--json"], ["--json", "--xmp", PNG], ["--png"], ["--png", "a", "-o", "b", PNG], ["--nope", PNG],
+                     ["--json", "-o", "", PNG, PNG]):
             out, err = self.run_raiiaf("export", *call, status=2)
             self.assertEqual(out, b"")
             self.assertIn(b"raiiaf export --help", err)
+        self.run_raiiaf("export", "--png", "", PNG, status=1)
+        self.assertEqual(os.listdir(self.folder), [])
         self.assertTrue(self.ok("export", "--help").startswith(b"Usage: raiiaf export"))
 
 

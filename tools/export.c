@@ -332,8 +332,11 @@ static int check(int argc, char **argv, struct job *job)
     bool several = argc - optind > 1 || job->recursive || is_folder(argv[optind]);
     if (job->output == NULL)
         job->output = "-";
-    job->folder =
-        !is_standard(job->output) && (several || is_folder(job->output) || job->output[strlen(job->output) - 1] == '/');
+    size_t length = strlen(job->output);
+    if (several && length == 0)
+        return usage_error("export", _("for several FILEs OUT has to be a folder, which '%s' isn't"), job->output);
+    job->folder = !is_standard(job->output) && length > 0 &&
+                  (several || is_folder(job->output) || job->output[length - 1] == '/');
     if (several && job->form == RAIIAF_EXPORT_PNG && !job->folder)
         return usage_error("export", "%s", _("only one output can go to standard output"));
     for (int i = optind; i < argc; i++)
