@@ -352,15 +352,15 @@ class Completion(Case):
         self.assertEqual(done.stderr, "")
         return done.stdout.split()
 
+    def options_of(self, command):
+        return re.findall(r"(?m)^ +(?:-., )?(--[a-z0-9-]+)", self.ok(command, "--help").decode())
+
     def test_bash(self):
         listed = re.findall(r"(?m)^  ([a-z]+) ", self.ok("--help").decode())
         self.assertEqual(self.complete(""), listed)
         self.assertEqual(self.complete("dia"), ["dialects"])
         for command in listed:
-            told = set(re.findall(r"--[a-z][a-z0-9-]*", self.ok(command, "--help").decode()))
-            offered = self.complete(command, "--")
-            self.assertLessEqual(set(offered), told)
-            self.assertIn("--help", offered)
+            self.assertEqual(self.complete(command, "--"), self.options_of(command))
         self.assertEqual(self.complete("create", "--fl"), ["--float16"])
         self.assertEqual(self.complete("convert", "--dialect", "sw"), ["swarmui"])
         self.assertEqual(self.complete("convert", "x"), []) # file names, by bash itself
@@ -368,7 +368,14 @@ class Completion(Case):
     def test_zsh(self):
         if not shutil.which("zsh"):
             self.skipTest("no zsh is installed")
-        subprocess.run(["zsh", "-n", os.path.join(self.FOLDER, "_raiiaf")], check=True)
+        script = ('_call_program() { shift; "$@"; }; _describe() { print -rl -- ${(P)4}; }; program=$1; shift;'
+                  'words=("$@"); CURRENT=$#; PREFIX=$words[-1]; source $program')
+        for command in re.findall(r"(?m)^  ([a-z]+) ", self.ok("--help").decode()):
+            offered = subprocess.run(["zsh", "-fc", script, "zsh", os.path.join(self.FOLDER, "_raiiaf"), RAIIAF, command, "--"],
+                                     check=True, capture_output=True, text=True)
+            self.assertEqual(offered.stderr, "")
+            self.assertEqual([line.split(":")[0] for line in offered.stdout.splitlines()], self.options_of(command))
+            self.assertNotRegex(offered.stdout, "(?m):$")
 
 
 class Convert(Case):
