@@ -422,7 +422,9 @@ static bool find_source(call *c, char path[MagickPathExtent], raiiaf_import_opti
     struct stat about;
     const char *then = GetImageProperty(c->image, "date:modify" WITH(c->exception));
     CopyMagickString(info->filename, c->image->magick_filename, MagickPathExtent);
-    SetImageInfo(info, 0, c->exception);
+    ExceptionInfo *ignored = AcquireExceptionInfo(); /* a montage bears the name of a file that is to be */
+    SetImageInfo(info, 0, ignored);
+    ignored = DestroyExceptionInfo(ignored);
     CopyMagickString(path, info->filename, MagickPathExtent);
     info = DestroyImageInfo(info);
     if (stat(path, &about) != 0 || !S_ISREG(about.st_mode))

@@ -817,6 +817,11 @@ class Coder:
                 self.refused("-limit", *limit, PHOTO, self.path("y.png"))
                 self.assertFalse(os.path.exists(self.path("y.png")))
 
+    def test_a_montage_is_written(self):
+        for _ in range(2):  # the second time over the first
+            self.run_tool("montage", PHOTO, WITH_TEXT, "-geometry", "32x32+2+2", self.path("y.raiiaf"))
+            self.assertEqual("72x36", self.picture(self.path("y.raiiaf"), "%wx%h"))
+
     def test_a_lack_of_resources_writes_no_other_picture(self):
         small = self.make("x.raiiaf", png(8, 8))
         self.convert(small, "-resize", "600x600!", self.path("large.raiiaf"))
