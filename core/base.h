@@ -138,6 +138,13 @@ int64_t rf_now(void);
 /* ---- digests (digest.c) ---- */
 
 #define RF_SHA256_HEX 65
+static inline int rf_hex_digit(char c) /* its value, or -1 */
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
 void rf_hex(const uint8_t *data, size_t size, char *out);   /* lower case, NUL-terminated */
 bool rf_unhex(const char *text, size_t size, uint8_t *out); /* size digits, even */
 void rf_sha256(const void *data, size_t size, char hex[RF_SHA256_HEX]);

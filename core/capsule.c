@@ -387,14 +387,6 @@ static bool add_header(rf_composite *c, const raiiaf_file *file, rf_span member)
     return !c->own.failed;
 }
 
-static size_t count_elements(const char *text, rf_span array)
-{
-    size_t count = 0;
-    for (rf_json_walk walk = rf_json_begin(text, array); rf_json_next(&walk);)
-        count++;
-    return count;
-}
-
 /* The segments of the very file, or NULL where the capsule doesn't hold all of it. */
 static rf_composite *original_segments(const joining *j)
 {
@@ -402,9 +394,9 @@ static rf_composite *original_segments(const joining *j)
     const char *text = file->text.data;
     rf_span member, rest, offsets;
     if (!rf_find(file, "/capsule", &member) || !rf_json_member(text, member, "rest", &rest) ||
-        !rf_json_member(text, member, "offsets", &offsets) || count_elements(text, offsets) != file->chunk_count)
+        !rf_json_member(text, member, "offsets", &offsets) || rf_json_count(text, offsets) != file->chunk_count)
         return NULL;
-    rf_composite *c = rf_composite_new(count_elements(text, rest) + file->chunk_count + 2);
+    rf_composite *c = rf_composite_new(rf_json_count(text, rest) + file->chunk_count + 2);
     bool good = c && add_header(c, file, member);
     for (rf_json_walk walk = rf_json_begin(text, rest); good && rf_json_next(&walk);)
         good = add_rest(c, text, walk.value);

@@ -20,21 +20,10 @@ void rf_hex(const uint8_t *data, size_t size, char *out)
     out[2 * size] = 0;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 bool rf_unhex(const char *text, size_t size, uint8_t *out)
 {
     for (size_t i = 0; i < size; i += 2) {
-        int high = hex_digit(text[i]), low = i + 1 < size ? hex_digit(text[i + 1]) : -1;
+        int high = rf_hex_digit(text[i]), low = i + 1 < size ? rf_hex_digit(text[i + 1]) : -1;
         if (high < 0 || low < 0)
             return false;
         out[i / 2] = (uint8_t)(high << 4 | low);

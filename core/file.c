@@ -544,9 +544,7 @@ raiiaf_status rf_records_read(raiiaf_file *file, raiiaf_error *error)
     if (file->layout == RAIIAF_LAYOUT_GEN5)
         file->layout = gen5_layout(file, chunks);
     const char *text = file->text.data;
-    size_t count = 0, bytes;
-    for (rf_json_walk walk = rf_json_begin(text, chunks); rf_json_next(&walk);)
-        count++;
+    size_t count = rf_json_count(text, chunks), bytes;
     if (file->limits.chunks && count > file->limits.chunks)
         return rf_fail(error, RAIIAF_ERROR_LIMIT, "chunk-count", &where,
                        _("lists %zu chunks, more than the limit of %" PRIu64), count, file->limits.chunks);

@@ -137,10 +137,7 @@ raiiaf_status raiiaf_drift_each(const raiiaf_file *file,
 raiiaf_status raiiaf_image_probe_known(const raiiaf_file *file, raiiaf_image_info *info, raiiaf_error *error)
 {
     raiiaf_status status = raiiaf_image_probe(file, info, error);
-    if (status == RAIIAF_ERROR_MISSING)
-        status = rf_fail(error, RAIIAF_ERROR_MISSING, "no-image", RF_NAME(file->name),
-                         _("the file holds no image; raiiaf extract hands out what it does hold"));
-    else if (status == RAIIAF_OK && info->format == RAIIAF_IMAGE_UNKNOWN)
+    if (status == RAIIAF_OK && info->format == RAIIAF_IMAGE_UNKNOWN)
         status = rf_fail(error, RAIIAF_ERROR_UNSUPPORTED, "image-unknown", RF_NAME(file->name),
                          _("the image is no PNG, JPEG, WebP or BMP; raiiaf extract --image hands it out as it is"));
     return status;

@@ -49,14 +49,6 @@ static size_t skip_space(const char *text, size_t position, size_t end)
 
 /* ---- checking ---- */
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 static bool check_escape(const char *text, size_t size, size_t *position)
 {
     size_t at = *position + 1;
@@ -65,7 +57,7 @@ static bool check_escape(const char *text, size_t size, size_t *position)
         return false;
     if (text[at] == 'u') {
         for (size_t i = 1; i <= 4; i++)
-            if (at + i >= size || hex_digit(text[at + i]) < 0)
+            if (at + i >= size || rf_hex_digit(text[at + i]) < 0)
                 return false;
         at += 4;
     }
@@ -369,6 +361,16 @@ bool rf_json_next(rf_json_walk *walk)
     return true;
 }
 
+size_t rf_json_count(const char *text, rf_span container)
+{
+    rf_json_walk walk = rf_json_begin(text, container);
+    size_t count = 0;
+
+    while (rf_json_next(&walk))
+        count++;
+    return count;
+}
+
 bool rf_json_member_of(const char *text, rf_span object, const char *name, size_t size, rf_span *value)
 {
     rf_json_walk walk = rf_json_begin(text, object);
@@ -406,7 +408,7 @@ static unsigned hex4(const char *text)
     unsigned value = 0;
 
     for (int i = 0; i < 4; i++)
-        value = value << 4 | (unsigned)hex_digit(text[i]);
+        value = value << 4 | (unsigned)rf_hex_digit(text[i]);
     return value;
 }
 
@@ -611,11 +613,9 @@ static size_t find_slot(const rf_json_names *names, rf_span name)
 bool rf_json_names_begin(rf_json_names *names, const char *text, rf_span container)
 {
     rf_json_walk walk = rf_json_begin(text, container);
-    size_t count = 0, slots = 4;
+    size_t count = walk.object ? rf_json_count(text, container) : 0, slots = 4;
 
     *names = (rf_json_names){.text = text, .end = container.end};
-    while (walk.object && rf_json_next(&walk))
-        count++;
     if (count < 2)
         return true;
     while (slots < 2 * count)
@@ -626,7 +626,6 @@ bool rf_json_names_begin(rf_json_names *names, const char *text, rf_span contain
     names->mask = slots - 1;
     /* A seed that the file's author can't know: no names can be made to share one slot. */
     names->seed = (uint64_t)(uintptr_t)names->starts ^ (uint64_t)(uintptr_t)names << 32;
-    walk = rf_json_begin(text, container);
     while (rf_json_next(&walk))
         names->starts[find_slot(names, walk.name)] = walk.name.start;
     return true;

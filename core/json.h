@@ -46,6 +46,7 @@ typedef struct rf_json_walk {
 
 rf_json_walk rf_json_begin(const char *text, rf_span container); /* a scalar has no members */
 bool rf_json_next(rf_json_walk *walk);
+size_t rf_json_count(const char *text, rf_span container); /* of what that walk comes by */
 
 /* The last member of that name; names compare decoded. */
 bool rf_json_member(const char *text, rf_span object, const char *name, rf_span *value);

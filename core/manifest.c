@@ -191,16 +191,6 @@ static void add_child(rf_bytes *text, rf_span *parent, const char *token, const 
     parent->end += text->size - before;
 }
 
-static size_t count_elements(const char *text, rf_span array)
-{
-    rf_json_walk walk = rf_json_begin(text, array);
-    size_t count = 0;
-
-    while (rf_json_next(&walk))
-        count++;
-    return count;
-}
-
 /* How deep the manifest becomes around a value at this place: root and metadata object count as well. */
 static size_t depth_at(const char *pointer, const char *json, size_t size)
 {
@@ -242,7 +232,7 @@ static raiiaf_status put_in(const raiiaf_file *file, rf_bytes *text, const char 
             at = value;
             continue;
         }
-        size_t index, count = type == RAIIAF_JSON_ARRAY ? count_elements(text->data, at) : 0;
+        size_t index, count = type == RAIIAF_JSON_ARRAY ? rf_json_count(text->data, at) : 0;
         if (type == RAIIAF_JSON_ARRAY && strcmp(token.data, "-") != 0 &&
             !(rf_pointer_index(token.data, token.size, &index) && index == count)) {
             status = rf_fail(error, RAIIAF_ERROR_MISSING, "beyond-array", where,

@@ -176,8 +176,8 @@ RAIIAF_API raiiaf_status raiiaf_sink_pending(raiiaf_sink *sink, const char *path
                                              raiiaf_pending **pending, raiiaf_error *error);
 /* Brings all of them to disk, which takes hardly longer than with one. */
 RAIIAF_API raiiaf_status raiiaf_pending_sync(raiiaf_pending *const *pending, size_t count, raiiaf_error *error);
-/* Gives a file its place, of which the folder has to be synced yet.  Without `replace`, the error's id is "exists"
-   where something is there; after an error, the file still has no place. */
+/* Gives a file its place.  The folder isn't synced: the caller does that, once for all that were placed there.  Without
+   `replace`, the error's id is "exists" where something is there; after an error, the file still has no place. */
 RAIIAF_API raiiaf_status raiiaf_pending_place(raiiaf_pending *pending, const char *path, bool replace,
                                               raiiaf_error *error);
 RAIIAF_API void raiiaf_pending_drop(raiiaf_pending *pending); /* NULL is fine */
