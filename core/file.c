@@ -613,7 +613,6 @@ static raiiaf_file *make_file(const char *name, const raiiaf_open_options *optio
     raiiaf_file *file = calloc(1, sizeof *file);
     if (!file)
         return NULL;
-    pthread_mutex_init(&file->reading, NULL); /* which can't fail */
     if (options && options->limits)
         file->limits = *options->limits;
     else
@@ -624,7 +623,10 @@ static raiiaf_file *make_file(const char *name, const raiiaf_open_options *optio
     }
     file->name = strdup(name ? name : "");
     file->budget = rf_budget_new(file->limits.memory);
-    if (file->name && file->budget)
+    file->reading = malloc(sizeof *file->reading);
+    if (file->reading)
+        pthread_mutex_init(file->reading, NULL); /* which can't fail */
+    if (file->name && file->budget && file->reading)
         return file;
     raiiaf_close(file);
     return NULL;
@@ -696,7 +698,9 @@ void rf_file_clear(raiiaf_file *file)
     raiiaf_buffer_free(&file->kept);
     rf_budget_release(file->budget);
     free(file->name);
-    pthread_mutex_destroy(&file->reading);
+    if (file->reading)
+        pthread_mutex_destroy(file->reading);
+    free(file->reading);
     *file = (raiiaf_file){0};
 }
 

@@ -40,8 +40,10 @@ typedef struct rf_chunk {
 #define RF_CREATED_HARDWARE 4u
 
 struct raiiaf_file {
-    raiiaf_source source;    /* read_at NULL: a new file */
-    pthread_mutex_t reading; /* a caller's read_at is called by one thread at a time: most seek, then read */
+    raiiaf_source source; /* read_at NULL: a new file */
+    /* A caller's read_at is called by one thread at a time: most seek, then read.  What is copied for a while locks the
+       same. */
+    pthread_mutex_t *reading;
     char *name;
     raiiaf_limits limits;
     rf_budget *budget;

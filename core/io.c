@@ -219,7 +219,7 @@ raiiaf_status rf_source_read(const raiiaf_file *file, uint64_t offset, void *out
 {
     const raiiaf_source *source = &file->source;
     bool ours = source->read_at == path_read_at || source->read_at == memory_read_at;
-    pthread_mutex_t *reading = ours ? NULL : (pthread_mutex_t *)&file->reading;
+    pthread_mutex_t *reading = ours ? NULL : file->reading;
     if (reading)
         pthread_mutex_lock(reading);
     errno = 0;

@@ -724,8 +724,8 @@ typedef struct raiiaf_save_options {
 } raiiaf_save_options;
 
 /* Writes the file.  Nothing edited: the very bytes it was opened from.  Edited: layout raiiaf-33, chunks that didn't
-   change as stored, one history entry if image or description really changed and `tool` is given.  The file itself
-   stays as it was and may be saved again.  options may be NULL.  The sink is always ended. */
+   change as stored, one history entry if `tool` is given and image or description of a file that was opened really
+   changed.  The file itself stays as it was and may be saved again.  options may be NULL.  The sink is always ended. */
 RAIIAF_API raiiaf_status raiiaf_save(const raiiaf_file *file, const raiiaf_sink *sink,
                                      const raiiaf_save_options *options, raiiaf_error *error);
 RAIIAF_API raiiaf_status raiiaf_save_path(const raiiaf_file *file, const char *path, const raiiaf_save_options *options,

@@ -494,7 +494,8 @@ static raiiaf_status add_history(saving *s)
     char now[32];
     rf_bytes entry = {0};
     rf_span present;
-    if (!s->options.tool || !(file->image_changed || file->description_changed))
+    bool changed = file->source.read_at && (file->image_changed || file->description_changed); /* what is new didn't */
+    if (!s->options.tool || !changed)
         return RAIIAF_OK;
     if (rf_find(&s->work, "/history", &present) && rf_json_type(s->work.text.data, present) != RAIIAF_JSON_ARRAY)
         return RAIIAF_OK; /* somebody else's member of that name stays as it is */

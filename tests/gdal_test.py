@@ -433,6 +433,7 @@ class Copying(Case):
             tif = self.translate(latent, self.place("a.tif"), form="GTiff")
             for source in (latent, tif):
                 target = self.translate(image, self.place("a.raiiaf"), "-co", f"LATENT={source}")
+                self.assertNotIn("history", metadata(target), "a new file")
                 after = gdal.Open(f'RAIIAF:"{target}":latent:0')
                 self.assertEqual(before, after.GetMetadata())
                 self.assertEqual(before["SHA256"], sha256(tensor(after)))

@@ -740,6 +740,8 @@ TEST(New, ComesBackAsItWasBuilt)
     raiiaf_save_options options{};
     options.threads = 4;
     EXPECT_EQ(saved, test::save_bytes(twin, &options)) << "threads show in the file";
+    options.tool = "a test 1.0";
+    EXPECT_EQ(saved, test::save_bytes(twin, &options)) << "what is new has a history";
 }
 
 TEST(New, NothingInIt)
