@@ -154,7 +154,9 @@ static raiiaf_status encode_field(const field *f, bool three, size_t most, raiia
 /* Which of the two forms is smaller on a sample, and whether either is worth it at all. */
 static raiiaf_status choose_form(const field *whole, bool *worth, bool *three, raiiaf_error *error)
 {
-    static _Thread_local float box[SAMPLE_ROW * SAMPLE_ROWS * SAMPLE_PLANES];
+    float *box = malloc(SAMPLE_ROW * SAMPLE_ROWS * SAMPLE_PLANES * sizeof *box);
+    if (!box)
+        return rf_fail_memory(error, NULL);
     field sample = take_sample(whole, box);
     size_t size = sample.nx * sample.ny * sample.nz * sizeof(float);
     raiiaf_buffer flat = {0}, deep = {0};
@@ -164,6 +166,7 @@ static raiiaf_status choose_form(const field *whole, bool *worth, bool *three, r
     *three = deep.size && deep.size < flat.size;
     /* what the sample doesn't nearly save, the whole won't: noise is told from the rest here, and costs no more */
     *worth = (*three ? deep.size : flat.size) < size - size * 3 / (4 * LEAST_SAVING);
+    free(box);
     raiiaf_buffer_free(&flat);
     raiiaf_buffer_free(&deep);
     return status;
