@@ -680,7 +680,8 @@ RAIIAF_API bool raiiaf_cache_get(raiiaf_cache *cache, const char *key, raiiaf_bu
 
 /* For a host that decodes the image by its own means: gives its bytes at once and verifies them meanwhile, on another
    thread; until raiiaf_check_end, the bytes must stay, nothing else may be done with the file and nothing that came of
-   the bytes be believed.  The image chunk as stored then lies in `cache` (may be NULL), by the SHA-256 of the image. */
+   the bytes be believed.  The image chunk as stored then lies in `cache` (may be NULL), by the SHA-256 of the image.
+   doc/architecture.md ("A host, there and back") shows how all of the following go together. */
 typedef struct raiiaf_check raiiaf_check;
 RAIIAF_API raiiaf_status raiiaf_check_begin(raiiaf_check **check, raiiaf_file *file, raiiaf_cache *cache,
                                             raiiaf_buffer *image, raiiaf_error *error);
