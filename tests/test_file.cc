@@ -540,8 +540,8 @@ TEST(SavePath, ReplacesWhole)
 }
 
 // A folder that several share: whoever may write a file isn't always its owner, and what was closed to all others stays
-// so.
-TEST(SavePath, KeepsTheGroupOfAnothersFile)
+// so.  tests/all.sh runs the tests of such names as root, and those alone.
+TEST(SavePath, AsRootKeepsTheGroupOfAnothersFile)
 {
     if (geteuid() != 0)
         GTEST_SKIP() << "only root can make a file that is another's";
