@@ -80,14 +80,6 @@ static raiiaf_status take_component(environment *env, const char *json, const rf
     return RAIIAF_OK;
 }
 
-static size_t count_elements(const char *json, rf_span array)
-{
-    size_t count = 0;
-    for (rf_json_walk walk = rf_json_begin(json, array); rf_json_next(&walk);)
-        count++;
-    return count;
-}
-
 /* Takes an environment's JSON apart.  `env` is empty on failure. */
 static raiiaf_status parse(environment *env, const char *json, size_t size, const rf_where *where, raiiaf_error *error)
 {
@@ -103,7 +95,7 @@ static raiiaf_status parse(environment *env, const char *json, size_t size, cons
     if (!rf_json_member(json, root, "components", &array) || rf_json_type(json, array) != RAIIAF_JSON_ARRAY)
         return broken(error, where, _("the environment has no array \"components\""));
 
-    size_t count = count_elements(json, array);
+    size_t count = rf_json_count(json, array);
     env->components = calloc(count ? count : 1, sizeof *env->components);
     if (!env->components)
         return rf_fail_memory(error, where->name);

@@ -252,8 +252,7 @@ static bool read_list(keeper *k)
         return true;
     if (rf_json_type(text, k->list) != RAIIAF_JSON_ARRAY)
         return false;
-    for (rf_json_walk walk = rf_json_begin(text, k->list); rf_json_next(&walk);)
-        k->entry_count++;
+    k->entry_count = rf_json_count(text, k->list);
     k->entries = calloc(k->entry_count + 1, sizeof *k->entries);
     k->failed |= !k->entries;
     for (rf_json_walk walk = rf_json_begin(text, k->list); !k->failed && rf_json_next(&walk);)
