@@ -143,6 +143,17 @@ raiiaf_status raiiaf_image_probe_known(const raiiaf_file *file, raiiaf_image_inf
     return status;
 }
 
+void raiiaf_image_warn(const raiiaf_file *file)
+{
+    raiiaf_buffer image = {0};
+    raiiaf_error error;
+    size_t chunk = raiiaf_image_chunk(file);
+    raiiaf_status status = chunk != RAIIAF_NONE ? raiiaf_chunk_read(file, chunk, 0, &image, &error) : RAIIAF_OK;
+    if (file->warning && (status == RAIIAF_ERROR_HASH || status == RAIIAF_ERROR_DAMAGED))
+        file->warning(file->warning_user, &error);
+    raiiaf_buffer_free(&image);
+}
+
 #define WORTH_A_THREAD ((size_t)512 << 10) /* less is hashed before a thread has started */
 
 struct raiiaf_check {

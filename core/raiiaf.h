@@ -318,6 +318,9 @@ RAIIAF_API raiiaf_status raiiaf_image_probe(const raiiaf_file *file, raiiaf_imag
 /* The same for a host that decodes the image by its own means: an image of an unknown format is an error too. */
 RAIIAF_API raiiaf_status raiiaf_image_probe_known(const raiiaf_file *file, raiiaf_image_info *info,
                                                   raiiaf_error *error);
+/* Warns, by the file's callback, if the image is damaged: for whoever copies it as it is stored, which looks at
+   nothing.  Reads and verifies the whole chunk. */
+RAIIAF_API void raiiaf_image_warn(const raiiaf_file *file);
 /* Of the beginning of an image file; false if more bytes are needed than `size` (info then holds what is known so far).
    Never fails on other bytes: what it doesn't know has format RAIIAF_IMAGE_UNKNOWN. */
 RAIIAF_API bool raiiaf_image_probe_memory(const void *head, size_t size, raiiaf_image_info *info);

@@ -10,18 +10,6 @@
 
 #include <stdlib.h>
 
-/* The image is copied as it is stored, which nobody would look at. */
-static void look_at_image(const raiiaf_file *file)
-{
-    raiiaf_buffer image = {0};
-    raiiaf_error error;
-    size_t chunk = raiiaf_image_chunk(file);
-    raiiaf_status status = chunk != RAIIAF_NONE ? raiiaf_chunk_read(file, chunk, 0, &image, &error) : RAIIAF_OK;
-    if (status == RAIIAF_ERROR_HASH || status == RAIIAF_ERROR_DAMAGED)
-        report_warning(NULL, &error);
-    raiiaf_buffer_free(&image);
-}
-
 static bool edit(const char *input, const char *output, const struct changes *changes)
 {
     raiiaf_file *file;
@@ -34,7 +22,7 @@ static bool edit(const char *input, const char *output, const struct changes *ch
     if (good && !raiiaf_edited(file))
         report(_("%s: nothing to change"), input);
     if (good && (raiiaf_edited(file) || output != input || is_standard(output))) {
-        look_at_image(file);
+        raiiaf_image_warn(file);
         good = save(file, output, &options);
     }
     raiiaf_close(file);

@@ -539,7 +539,6 @@ GDALDataset *create_copy(const char *name, GDALDataset *source, int strict, char
     int bands = source->GetRasterCount();
     GDALDataType type = bands ? source->GetRasterBand(1)->GetRasterDataType() : GDT_Unknown;
     bool same = ours && ours->latent == RAIIAF_NONE;
-    raiiaf_error error;
     bool good = ask(0) != 0;
     if (good && !same && (bands < 1 || bands > 4 || (type != GDT_Byte && type != GDT_UInt16)))
         good = fail(_("RAIIAF takes 1 to 4 bands of Byte or UInt16, not %s; -co LATENT=FILE adds a latent"),
@@ -547,9 +546,8 @@ GDALDataset *create_copy(const char *name, GDALDataset *source, int strict, char
     known.handle = same ? ours->handle : nullptr;
     good = good && (same ? known.open_file(raiiaf_name(ours->file.get())) : find_known(source, &known));
     raiiaf_file *file = known.file.get();
-    if (good && same && bands && raiiaf_chunk_read(file, raiiaf_image_chunk(file), 0, &known.image_bytes, &error) &&
-        (error.status == RAIIAF_ERROR_HASH || error.status == RAIIAF_ERROR_DAMAGED))
-        CPLError(CE_Warning, CPLE_AppDefined, "%s", error.text); /* it is copied all the same */
+    if (good && same)
+        raiiaf_image_warn(file);
     same = same || (good && known.GetRasterCount() && same_picture(source, &known));
     void *part = GDALCreateScaledProgress(0, same ? 0.01 : 0.8, step, &ask),
          *rest = GDALCreateScaledProgress(same ? 0.01 : 0.8, 1, step, &ask);
