@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import unittest
+import unittest.mock
 import xml.etree.ElementTree
 import zipfile
 
@@ -295,13 +296,8 @@ class Translated(Case):
             print("SKIP: localedef makes no locale de_DE.UTF-8 (package locales): German isn't tested here",
                   file=sys.stderr)
             self.skipTest("no locale de_DE.UTF-8")
-        before = os.environ.get("LOCPATH")
-        os.environ["LOCPATH"] = os.path.dirname(self.place("de_DE.UTF-8"))
-        locale.setlocale(locale.LC_MESSAGES, "de_DE.UTF-8")
-        if before is None:
-            del os.environ["LOCPATH"]
-        else:
-            os.environ["LOCPATH"] = before
+        with unittest.mock.patch.dict(os.environ, LOCPATH=os.path.dirname(self.place("de_DE.UTF-8"))):
+            locale.setlocale(locale.LC_MESSAGES, "de_DE.UTF-8")
         self.addCleanup(locale.setlocale, locale.LC_MESSAGES, "C")
         with self.assertRaises(RuntimeError):  # the library has looked for its catalogue, and won't again
             gdal.Open("RAIIAF:")
